@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -278,7 +278,9 @@ test("a WebSocket client's pings are answered", async (t) => {
 
 /** Stands for a pod with port 80 open: echoes, and says "bye" when its client has ended. */
 async function startPod(t: TestContext, host: FakeSessionHost): Promise<void> {
+  const sockets = new Set<Socket>();
   const listener = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket.once("close", () => sockets.delete(socket)));
     socket.on("error", () => {});
     socket.pipe(socket, { end: false });
     socket.on("end", () => socket.end("bye"));
@@ -293,6 +295,11 @@ async function startPod(t: TestContext, host: FakeSessionHost): Promise<void> {
     return takeDescriptor(socket);
   };
   t.after(() => {
+    // With one that is left this process would not end, and which test it was nobody could tell.
+    for (const socket of sockets) {
+      t.diagnostic(`a connection into the pod is left: ${socket.bytesRead} bytes came by it`);
+      socket.destroy();
+    }
     listener.close();
   });
 }

@@ -175,8 +175,11 @@ export class StreamingWorkerLink implements AsyncDisposable {
     call: SessionCall,
   ): Promise<void> {
     const answer = await this.#sessions.call(session, call);
-    if (this.#worker === worker) this.#post({ kind: "answer", sequence, answer });
-    else if (call.verb === "dial" && answer.ok) closeSync(answer.value as number);
+    const fd = call.verb === "dial" && answer.ok ? (answer.value as number) : undefined;
+    // One that was told to close may end before it takes a descriptor over: then that is nobody's.
+    const isThere = this.#worker === worker && !(this.#closing && fd !== undefined);
+    if (isThere) this.#post({ kind: "answer", sequence, answer });
+    else if (fd !== undefined) closeSync(fd);
   }
 
   /** The worker could not listen. The first time the caller gets the error; later it is tried again. */
