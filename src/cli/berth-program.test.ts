@@ -23,7 +23,7 @@ const pod = {
   id: "4f1c00000000000000000000",
   metadata: { name: "web", namespace: "default", uid: "u1", attempt: 1 },
   state: "SANDBOX_READY",
-  createdAt: BigInt(Date.now() - 5_410_000) * 1_000_000n,
+  createdAt: BigInt(Date.now() - 5_401_000) * 1_000_000n,
   labels: { app: "web" },
 } as const;
 const container = {
@@ -54,7 +54,7 @@ let nriPlugins: readonly ListedPlugin[] | undefined = [
     reason: undefined,
     version: "v0.12.5",
     events: ["CreateContainer", "StopContainer"],
-    since: Date.now() - 65_000,
+    since: Date.now() - 61_000,
     calls: {
       CreateContainer: { count: 3, totalMs: 9, longestMs: 9, failures: 1, adjustments: 3 },
       StopContainer: { count: 1, totalMs: 1, longestMs: 1, failures: 0, adjustments: 0 },
@@ -68,7 +68,7 @@ let nriPlugins: readonly ListedPlugin[] | undefined = [
     reason: "it has closed its connection",
     version: "unknown",
     events: Array.from({ length: 13 }, (_, at) => `Event${at}`),
-    since: Date.now() + 60_000,
+    since: Date.now() + 3_600_000,
     calls: {},
   },
 ];
@@ -238,7 +238,7 @@ const shown: readonly { args: string[]; says: RegExp }[] = [
   },
   {
     args: ["nri", "ls"],
-    says: /^10-pinning +external +serving +1m\ds +CreateContainer StopContainer +4 +2\.5ms +9\.0ms +1 +3 +-$/m,
+    says: /^10-pinning +external +serving +1m\d+s +CreateContainer StopContainer +4 +2\.5ms +9\.0ms +1 +3 +-$/m,
   },
   {
     args: ["nri", "ls"],
