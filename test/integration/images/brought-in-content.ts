@@ -38,7 +38,7 @@ let folders = 0;
  */
 export async function broughtIn(image: ScriptedImage, options: BringIn): Promise<void> {
   const { home, registry: host, mirrors = [], progressMs = 20_000, repository = "a/b" } = options;
-  const call = { signal: options.signal ?? AbortSignal.timeout(60_000) };
+  const call = { signal: options.signal ?? AbortSignal.timeout(240_000) };
   const configPath = await home.folder(`certs ${(folders += 1)}`);
   await mkdir(path.join(configPath, "_default"));
   const hosts = mirrors.map((mirror) => `[host."http://${mirror}"]\n`).join("");

@@ -13,7 +13,7 @@ import { type Scratch, scratch } from "../../support/scratch.ts";
 import { until } from "../../support/until.ts";
 import { allRead, type Library, namespace, openLibrary } from "./library.ts";
 
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const name = "docker.io/built/here:1";
 
 let home: Scratch;

@@ -16,7 +16,7 @@ import { type Library, namespace, openLibrary } from "./library.ts";
 // Compressed archives are inflated as they are read: what of them belongs to no image never lies on any disk, wherever
 // in the archive it says what belongs to one.
 
-const call = () => ({ signal: AbortSignal.timeout(120_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const skip = process.getuid?.() === 0 ? false : "needs root";
 const mib = 1024 * 1024;
 /** Four times the disk. */

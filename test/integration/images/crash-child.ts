@@ -45,7 +45,7 @@ syncBuiltinESMExports();
 
 const { openSwept } = await import("./disk-sweep.ts");
 await using library = await openSwept(root);
-const call = { signal: AbortSignal.timeout(60_000) };
+const call = { signal: AbortSignal.timeout(240_000) };
 left = Number(point);
 if (verb === "pull") await library.images.pull(what, call);
 else if (verb === "load") await library.images.load(what, { name: "loaded", ...call });

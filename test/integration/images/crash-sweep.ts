@@ -16,7 +16,7 @@ import {
 import { namespace } from "./library.ts";
 
 const child = fileURLToPath(new URL("crash-child.ts", import.meta.url));
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 
 export type Verb = "pull" | "load" | "remove";
 

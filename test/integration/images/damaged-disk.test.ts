@@ -16,7 +16,7 @@ import { type Scratch, scratch } from "../../support/scratch.ts";
 import { type Library, namespace, openLibrary } from "./library.ts";
 
 const skip = lacking("docker-registry", "skopeo");
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const content = Array.from({ length: 20_000 }, (_, at) => `line ${at * 7919}\n`).join("");
 
 interface Pulled extends Library {

@@ -17,7 +17,7 @@ import { tarBytes } from "../../support/tar-bytes.ts";
 import { allRead, namespace, openLibrary } from "./library.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const oci = "application/vnd.oci.image";
 
 type Part = "manifest" | "config" | "layer" | "diffId";

@@ -17,7 +17,7 @@ import { until } from "../../support/until.ts";
 import { type Library, namespace, openLibrary } from "./library.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 
 suite("layers that need not stay", { skip }, () => {
   let home: Scratch;

@@ -25,7 +25,7 @@ import { type Library, namespace, openLibrary } from "./library.ts";
 // What the sweeps over full disks and kills have in common: an image with something of all that a pull writes, a store
 // whose disk has any room, and the look for what must not be left.
 
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const pageBytes = 4096;
 
 export interface SweptImage extends Pick<ScriptedImage, "id" | "manifest" | "blobs"> {

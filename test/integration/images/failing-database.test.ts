@@ -34,7 +34,7 @@ test("is told as what it is, and blames no registry", { skip }, async () => {
   };
   const metadata = new MirroredStore([], { write, close: async () => {} }, silentLogger);
   const { images } = await openLibrary(await home.folder("library"), { metadata });
-  const pull = images.pull(`${registry.host}/app:1`, { signal: AbortSignal.timeout(60_000) });
+  const pull = images.pull(`${registry.host}/app:1`, { signal: AbortSignal.timeout(240_000) });
   await assert.rejects(pull, (error) => {
     assert.ok(!isRegistryUnavailable(error), "a kubelet would blame the registry");
     assert.ok(error instanceof Error && error.message.endsWith(`app:1": ${why}`), String(error));
@@ -51,6 +51,6 @@ test("a registry that breaks off is told as such", { skip }, async () => {
     return true;
   });
   const { images } = await openLibrary(await home.folder("other library"));
-  const pull = images.pull(`${registry.host}/app:1`, { signal: AbortSignal.timeout(60_000) });
+  const pull = images.pull(`${registry.host}/app:1`, { signal: AbortSignal.timeout(240_000) });
   await assert.rejects(pull, (error) => isRegistryUnavailable(error));
 });

@@ -14,7 +14,7 @@ import { openLibrary } from "./library.ts";
 // Archives as other tools write them: what of their lists is loaded, under which names, and in which words they are
 // refused.
 
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const skip = process.getuid?.() === 0 ? false : "needs root";
 
 const named = (ref: string) => ({ annotations: { "org.opencontainers.image.ref.name": ref } });

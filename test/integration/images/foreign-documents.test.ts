@@ -11,7 +11,7 @@ import { openLibrary } from "./library.ts";
 
 // Documents of images as other tools write them: each is pulled from a registry that has nothing else.
 
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const skip = process.getuid?.() === 0 ? false : "needs root";
 
 const oci = "application/vnd.oci.image";

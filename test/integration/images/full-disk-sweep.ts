@@ -23,7 +23,7 @@ export interface Room {
 /** What such a pull needs at most, with what it writes to the database. */
 export const needed = { bytes: 800_000, inodes: 80 };
 
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 /** Image, what was being done, where, and why. */
 const words =
   /^cannot (?:pull "127\.0\.0\.1:\d+\/a\/b:latest"|load "\/.*"): .*(cannot [a-z ]+".*at "\/.*": no space left on device \(ENOSPC\)|meta\.db": no space left on device)$/;

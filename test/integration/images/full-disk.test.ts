@@ -13,7 +13,7 @@ import { openLibrary } from "./library.ts";
 // A few points of the sweep; test/e2e/conformance/full-disk.test.ts has all.
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 
 test("a disk that is full at any byte fails a pull, and leaves nothing half", {
   skip,

@@ -14,7 +14,7 @@ import { type RawMember, tarBytes } from "../../support/tar-bytes.ts";
 import { allRead, openLibrary } from "./library.ts";
 
 const skip = lacking("docker-registry");
-const call = () => ({ signal: AbortSignal.timeout(100_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const mib = 1024 * 1024;
 const plainLayer = { blob: tarBytes([{ name: "file", content: "x" }]) };
 

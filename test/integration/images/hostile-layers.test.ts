@@ -14,7 +14,7 @@ import { type RawMember, tarBytes } from "../../support/tar-bytes.ts";
 import { openLibrary } from "./library.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, at) => at);
 const layer = (members: readonly RawMember[]) => ({ blob: tarBytes(members) });
 

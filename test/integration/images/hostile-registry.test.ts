@@ -23,7 +23,7 @@ import { type Library, openLibrary } from "./library.ts";
 // Registries that lie, spy, flood and stall.
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const indexType = "application/vnd.oci.image.index.v1+json";
 
 let home: Scratch;

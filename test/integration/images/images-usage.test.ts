@@ -8,7 +8,7 @@ import { mountSmallDisk } from "../../support/small-disk.ts";
 import { namespace, openLibrary } from "./library.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = { signal: AbortSignal.timeout(60_000) };
+const call = { signal: AbortSignal.timeout(240_000) };
 
 test("what images take is told for each disk that they are on", { skip }, async () => {
   await using home = await scratch({ prefix: "use" });

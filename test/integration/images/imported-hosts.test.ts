@@ -43,7 +43,7 @@ async function pull(registry: string): Promise<string> {
   await mkdir(path.join(configPath, registry), { recursive: true });
   await writeFile(path.join(configPath, registry, "hosts.toml"), await imported(registry));
   const { images } = await openLibrary(path.join(root, "berth"), { registry: { configPath } });
-  return (await images.pull(`${registry}/a/b:c`, { signal: AbortSignal.timeout(60_000) })).id;
+  return (await images.pull(`${registry}/a/b:c`, { signal: AbortSignal.timeout(240_000) })).id;
 }
 
 suite("an insecure registry of CRI-O's is pulled from", { skip }, () => {

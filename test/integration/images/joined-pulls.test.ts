@@ -13,7 +13,7 @@ import { namespace, openLibrary } from "./library.ts";
 // Pulls that want the same at once, or one after the other: none gets another's failure, stall or rights.
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 
 let home: Scratch;
 let image: ScriptedImage;

@@ -52,7 +52,7 @@ async function extract(
 }
 
 const untouched = [["secret", "600", "outside"]];
-const timeLimit = () => ({ signal: AbortSignal.timeout(60_000) });
+const timeLimit = () => ({ signal: AbortSignal.timeout(240_000) });
 
 async function place(home: Scratch, plain: Buffer) {
   const root = await home.folder("root");

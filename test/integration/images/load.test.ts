@@ -16,7 +16,7 @@ import { tarBytes } from "../../support/tar-bytes.ts";
 import { allRead, namespace, openLibrary } from "./library.ts";
 
 const skip = lacking("skopeo");
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 
 let home: Scratch;
 let layout: string;

@@ -18,7 +18,7 @@ import { namespace, openLibrary } from "./library.ts";
 // config as well, but not the layer's bytes. It says yes to every question. None of its images gets the layer.
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const refused = { code: /^(NOT_FOUND|FAILED_PRECONDITION|UNAVAILABLE)$/ };
 
 let home: Scratch;

@@ -76,7 +76,7 @@ async function pull(
   await mkdir(path.join(configPath, registry.host));
   await writeFile(path.join(configPath, registry.host, "ca.crt"), trusted);
   const { images } = await openLibrary(await home.folder(name), { registry: { configPath } });
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(240_000);
   return (await images.pull(`${registry.host}/a/b:c`, { signal })).id;
 }
 
@@ -114,7 +114,7 @@ test("a port of the loopback that nothing is said of may speak TLS, with any cer
   const library = async () => openLibrary(await home.folder(`local ${crypto.randomUUID()}`));
   await using secure = await serveImage(image, () => false, { cert, key });
   const { images } = await library();
-  const call = { signal: AbortSignal.timeout(60_000) };
+  const call = { signal: AbortSignal.timeout(240_000) };
   assert.equal((await images.pull(`${secure.host}/a/b:c`, call)).id, image.id);
   // They know nothing of TLS: one breaks off, the other waits for more.
   await using plain = await serveImage(image);
@@ -162,7 +162,7 @@ test("whom a port of the loopback redirects to needs a certificate that is trust
   });
   const { images } = await openLibrary(await home.folder("afar"));
   await assert.rejects(
-    images.pull(`${near.host}/a/b:c`, { signal: AbortSignal.timeout(60_000) }),
+    images.pull(`${near.host}/a/b:c`, { signal: AbortSignal.timeout(240_000) }),
     /signed by an authority that is unknown here/,
   );
   assert.deepEqual(afar.heard, []);

@@ -13,7 +13,7 @@ import { paxBytes, type RawMember, tarBytes } from "../../support/tar-bytes.ts";
 import { namespace, openLibrary } from "./library.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 
 const file = (name: string, content: string, rest: Partial<RawMember> = {}): RawMember => ({
   name,

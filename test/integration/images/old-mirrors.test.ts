@@ -16,7 +16,7 @@ import { openLibrary } from "./library.ts";
 // Mirrors that say of a reference what leads nowhere: the next host is asked what it means.
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 
 let home: Scratch;
 let image: ScriptedImage;

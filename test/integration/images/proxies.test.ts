@@ -29,7 +29,7 @@ import { openLibrary } from "./library.ts";
 const lack = findProgram("openssl") ? false : "needs openssl";
 const skip = process.getuid?.() === 0 ? lack : "needs root";
 const names = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"];
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 
 let home: Scratch;
 let image: ScriptedImage;

@@ -5,4 +5,4 @@ import { openLibrary } from "./library.ts";
 
 const [, , root = "", registry = ""] = process.argv;
 const { images } = await openLibrary(root);
-await images.pull(`${registry}/a/b:v1`, { signal: AbortSignal.timeout(60_000) });
+await images.pull(`${registry}/a/b:v1`, { signal: AbortSignal.timeout(240_000) });

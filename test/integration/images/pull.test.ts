@@ -17,7 +17,7 @@ import { writeZstdLayout } from "../../support/zstd-layout.ts";
 import { namespace, openLibrary } from "./library.ts";
 
 const skip = lacking("docker-registry", "skopeo");
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 
 let home: Scratch;
 let registry: Registry;

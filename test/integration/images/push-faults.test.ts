@@ -299,7 +299,7 @@ suite("pushes to odd registries", { skip }, () => {
   });
   after(() => home?.[Symbol.asyncDispose]());
 
-  const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(60_000) });
+  const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(240_000) });
   const load = async ({ images }: Library): Promise<void> =>
     void (await images.load(await home.folder("layout"), { ...call(), name }));
   const isThere = (registry: UploadRegistry): void => {

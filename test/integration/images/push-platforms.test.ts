@@ -10,7 +10,7 @@ import { serveUploads } from "../../support/upload-registry.ts";
 import { type Library, namespace, openLibrary } from "./library.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(60_000) });
+const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(240_000) });
 const types = "application/vnd.oci.image";
 const name = "example.com/multi:1";
 

@@ -11,7 +11,7 @@ import { type Scratch, scratch } from "../../support/scratch.ts";
 import { type ScriptedImage, scriptedImage } from "../../support/scripted-registry.ts";
 import { type Library, namespace, openLibrary } from "./library.ts";
 
-const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(60_000) });
+const call = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(240_000) });
 
 suite("push", { skip: lacking("docker-registry") }, () => {
   let home: Scratch;

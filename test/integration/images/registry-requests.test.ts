@@ -15,7 +15,7 @@ import {
   serveImage,
 } from "../../support/scripted-registry.ts";
 
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 
 let home: Scratch;
 let image: ScriptedImage;

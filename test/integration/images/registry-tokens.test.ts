@@ -16,7 +16,7 @@ import {
   serveImage,
 } from "../../support/scripted-registry.ts";
 
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const me = { username: "me", password: "s3cret" };
 
 let home: Scratch;

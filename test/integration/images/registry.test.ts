@@ -24,7 +24,7 @@ import { namespace, openLibrary } from "./library.ts";
 // A registry in the test itself, since these cases need one that misbehaves.
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 
 let home: Scratch;
 let image: ScriptedImage;

@@ -324,7 +324,7 @@ test("what somebody else brought between two attempts is not asked for again", {
       if (nth > 1) return false;
       void (async () => {
         await using other = await content.writer(namespace, "other", {});
-        await other.write(layer, { signal: AbortSignal.timeout(60_000) });
+        await other.write(layer, { signal: AbortSignal.timeout(240_000) });
         const labels = { [`containerd.io/distribution.source.${registry.host}`]: "another/x" };
         await other.commit({ expected: image.layer as Digest, labels });
         breakAfter(response, 0, half());
@@ -396,7 +396,7 @@ test("what an earlier pull left is gone on with, and begun anew where it is dama
       await using left = await content.writer(namespace, `layer-${image.layer}`, { source });
       const bytes = Buffer.from(layer.subarray(0, half()));
       bytes.writeUInt8((bytes[5] ?? 0) ^ damage, 5);
-      await left.write(bytes, { signal: AbortSignal.timeout(60_000) });
+      await left.write(bytes, { signal: AbortSignal.timeout(240_000) });
     }
     await broughtIn(image, { home, registry: registry.host, content });
     assert.deepEqual(froms, damage ? [half(), 0] : [half()]);
@@ -427,7 +427,7 @@ test("after a kill -9 in the middle of a layer the next pull goes on where the f
   await once(child, "exit");
   const { images } = await openLibrary(root);
   const pulled = await images.pull(`${registry.host}/a/b:v1`, {
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(240_000),
   });
   assert.equal(pulled.id, large.id);
   assert.equal(froms.length, 2);

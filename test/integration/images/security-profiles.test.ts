@@ -19,7 +19,7 @@ import { type Registry, startRegistry } from "../../support/registry.ts";
 import { type Scratch, scratch } from "../../support/scratch.ts";
 import { namespace } from "./library.ts";
 
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 const log = silentLogger;
 const reader = new ProfileReader();
 const noForm =

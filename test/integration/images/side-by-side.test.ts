@@ -17,7 +17,7 @@ import { type Library, namespace, openLibrary } from "./library.ts";
 // left that nobody lists.
 
 const skip = process.getuid?.() === 0 ? false : "needs root";
-const call = () => ({ signal: AbortSignal.timeout(60_000) });
+const call = () => ({ signal: AbortSignal.timeout(240_000) });
 
 interface Room extends Library {
   readonly host: string;
