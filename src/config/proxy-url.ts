@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
-import type { Kind } from "./kinds.ts";
+import { type Kind, once } from "./kinds.ts";
 
 /** In place of a proxy's address: no proxy, whatever the environment says. */
 export const noProxyAtAll = "none";
@@ -26,14 +26,20 @@ export function isSocksProxy({ protocol }: URL): boolean {
 /** A proxy's address, "none", or "" for what the environment says. Neither errors nor the writer show a password. */
 export const proxyUrl: Kind<string> = {
   name: 'proxy\'s URL, "none" or ""',
-  schema: z
+  get schema() {
+    return proxySchema();
+  },
+  write: withoutPassword,
+};
+
+const proxySchema = once(() =>
+  z
     .string({ error: "expected a string" })
     .refine((text) => text === "" || text === noProxyAtAll || parseProxyUrl(text) !== undefined, {
       error:
         'expected "http://HOST:PORT", "https://HOST:PORT" or "socks5://HOST:PORT" of a proxy, "none" or ""',
     }),
-  write: withoutPassword,
-};
+);
 
 function withoutPassword(text: string): string {
   const url = text === "" || text === noProxyAtAll ? undefined : parseProxyUrl(text);

@@ -11,8 +11,6 @@ export type Fragment = Readonly<Record<string, unknown>>;
 /** Of all faults together: they end in logs, and in answers to a reload. */
 export const longestMessage = 4000;
 
-const fileSchema = buildFileSchema();
-
 type Entry = Pick<Field, "key" | "schema">;
 
 function objectOf(fields: readonly Entry[], more: Record<string, z.ZodType> = {}): z.ZodType {
@@ -23,30 +21,59 @@ function shapeOf(fields: readonly Entry[]): Record<string, z.ZodType> {
   return Object.fromEntries(fields.map((field) => [field.key, field.schema.optional()]));
 }
 
+/** What one of the tables has. All keys may be missing, so that the others' schemas need not be made. */
+function presentIn<E extends { readonly key: string }>(
+  fields: readonly E[],
+  ...documents: readonly unknown[]
+): E[] {
+  return fields.filter(({ key }) =>
+    documents.some((one) => typeof one === "object" && one !== null && Object.hasOwn(one, key)),
+  );
+}
+
+function partOf(document: unknown, key: string): unknown {
+  return presentIn([{ key }], document).length === 0
+    ? undefined
+    : Reflect.get(Object(document), key);
+}
+
 function tableWanted(issue: { readonly code?: string }): string | undefined {
   return issue.code === "invalid_type" ? "expected a table" : undefined;
 }
 
-function tablesOf({ noun, fields, rest }: NamedTables): z.ZodType {
+function tablesOf({ noun, fields, rest }: NamedTables, document: unknown): z.ZodType {
   const name = z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/, {
     error: `expected a ${noun} name of letters, digits, "-", "." and "_"`,
   });
+  const present = presentIn(fields, ...Object.values(Object(document)));
   const table =
-    rest === undefined ? objectOf(fields) : z.looseObject(shapeOf(fields), { error: tableWanted });
+    rest === undefined
+      ? objectOf(present)
+      : z.looseObject(shapeOf(present), { error: tableWanted });
   return z.record(name, table).optional();
 }
 
-function buildFileSchema(): z.ZodType {
+/** Reads that document as one of all keys would. */
+function schemaFor(document: unknown): z.ZodType {
   const all: Record<string, z.ZodType> = {};
   let top: readonly Entry[] = [];
   for (const { key, fields, retired, tables } of sections) {
+    const table = key === "" ? document : partOf(document, key);
+    if (table === undefined) continue;
     const entries = [
-      ...fields,
-      ...retired.map(({ name, kind }) => ({ key: name, schema: kind.schema })),
+      ...presentIn(fields, table),
+      ...presentIn(
+        retired.map(({ name, kind }) => ({ key: name, kind })),
+        table,
+      ).map((one) => ({ key: one.key, schema: one.kind.schema })),
     ];
     if (key === "") top = entries;
     else {
-      const named = tables === undefined ? {} : { [tables.key]: tablesOf(tables) };
+      const inner = tables && partOf(table, tables.key);
+      const named =
+        tables === undefined || inner === undefined
+          ? {}
+          : { [tables.key]: tablesOf(tables, inner) };
       all[key] = objectOf(entries, named).optional();
     }
   }
@@ -75,7 +102,7 @@ export interface SoundParts {
 
 /** The same, with what is sound of a document that has faults. */
 export function readSound(document: unknown, origin: string): SoundParts {
-  const result = fileSchema.safeParse(document);
+  const result = schemaFor(document).safeParse(document);
   if (result.success)
     return { fragment: rename(result.data as Record<string, unknown>), faults: [], leftOut: [] };
   const { issues } = result.error;
@@ -86,7 +113,8 @@ export function readSound(document: unknown, origin: string): SoundParts {
     return issue.code === "unrecognized_keys" ? issue.keys : [];
   });
   const rest = Object.entries(document as object).filter(([key]) => !leftOut.includes(key));
-  const again = fileSchema.safeParse(Object.fromEntries(rest));
+  const sound = Object.fromEntries(rest);
+  const again = schemaFor(sound).safeParse(sound);
   const fragment = again.success ? rename(again.data as Record<string, unknown>) : {};
   return { fragment, faults, leftOut };
 }

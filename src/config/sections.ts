@@ -73,7 +73,9 @@ function fieldsOf(keys: Keys): Field[] {
     key: name,
     property,
     kind: kind.name,
-    schema: kind.schema,
+    get schema() {
+      return kind.schema;
+    },
     write: (value) => kind.write(value),
     change,
     doc,
