@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync } from "node:fs";
+import { closeSync, mkdirSync } from "node:fs";
 import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -61,6 +61,19 @@ test("processesBelow reads of processes nothing that can hang, and takes none of
       { pid: 11, target: "/run/b/ns/.a.1.1 (deleted)" },
     ],
   );
+});
+
+test("processesBelow lets others have their turn between some hundred processes", async (t) => {
+  const proc = await folderOf(t);
+  for (let pid = 1; pid <= 1_000; pid += 1) mkdirSync(path.join(proc, String(pid)));
+  let turns = 0;
+  let ticking = setImmediate(function tick() {
+    turns += 1;
+    ticking = setImmediate(tick);
+  });
+  t.after(() => clearImmediate(ticking));
+  await processesBelow("/run/b", "cwd", { proc });
+  assert.ok(turns >= 5, `${turns}`);
 });
 
 test("processesBelow finds a process in a folder that is named by a link", async (t) => {
