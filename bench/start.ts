@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The daemon's start, after a kill -9: from exec to serving, its stages, and the memory after it, without pods or with some.
-// Of the checkout, or of an unpacked package: scripts/node bench/start.ts [FOLDER/usr/bin] [--pods 100] [--starts 5]
-// [--profile FOLDER], which gets a CPU profile of each start (Node writes it at a SIGTERM, so the daemon is stopped so).
+// Of the checkout, or of unpacked packages, which take turns, since a machine's speed drifts:
+// scripts/node bench/start.ts [FOLDER/usr/bin ...] [--pods 100] [--starts 5] [--profile FOLDER], which gets a CPU profile of each start (Node writes it at a SIGTERM, so the daemon is stopped so).
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -22,7 +22,8 @@ const { values, positionals } = parseArgs({
     profile: { type: "string" },
   },
 });
-const programs = path.resolve(positionals[0] ?? path.join(import.meta.dirname, "../bin"));
+const given = positionals.length > 0 ? positionals : [path.join(import.meta.dirname, "../bin")];
+const compared = given.map((folder) => path.resolve(folder));
 const pods = Number(values.pods);
 const podsAtOnce = 4;
 /** By then what Node compiled is kept, and what the start needed has been given back. */
@@ -33,7 +34,8 @@ await using home = await scratch({ prefix: "bench" });
 await using registry = await startRegistry(await home.folder("registry"));
 const images = await pushTestImages(registry, await home.folder("images"));
 const image = images.shell.reference;
-await using daemon = await startDaemon({ programs, logLevel: "info", env });
+const options = { programs: compared[0] ?? "", logLevel: "info", env };
+await using daemon = await startDaemon(options);
 await daemon.cri.images.PullImage({ image: { image } });
 for (let made = 0; made < pods; made += podsAtOnce) {
   const some = Math.min(podsAtOnce, pods - made);
@@ -43,24 +45,47 @@ await sleep(settledMs);
 if (values.profile !== undefined) {
   env["NODE_OPTIONS"] = `--cpu-prof --cpu-prof-interval=200 --cpu-prof-dir=${values.profile}`;
 }
-const rows: string[][] = [];
-for (let i = 0; i < Number(values.starts); i += 1) rows.push(await restart());
+const starts = compared.map((programs) => ({ programs, all: [] as Start[] }));
+for (const { programs } of starts) {
+  options.programs = programs;
+  await restart(); // compiles what is new
+  await sleep(settledMs);
+}
+for (let i = 0; i < Number(values.starts); i += 1) {
+  for (const { programs, all } of starts) {
+    options.programs = programs;
+    all.push(await restart());
+  }
+}
 await sleep(settledMs);
 const { rss, pss, anonymous } = memoryOf(daemon.pid());
-console.log(
-  [
-    `load ${readFileSync("/proc/loadavg", "utf8").split(" ")[0]}; programs of ${programs}; ${pods} pods`,
-    table([["exec to serving, ms", "CPU, ms", "stages, ms"], ...rows]),
-    `MiB: RSS ${rss.toFixed(1)}, PSS ${pss.toFixed(1)}, anonymous ${anonymous.toFixed(1)}`,
-  ].join("\n"),
-);
+const load = readFileSync("/proc/loadavg", "utf8").split(" ")[0];
+console.log(`load ${load}; ${pods} pods`);
+for (const { programs, all } of starts) {
+  const rows = all.map(({ ms, cpuMs, stages }) => [`${ms}`, `${cpuMs}`, stages]);
+  const [wall, cpu] = [all.map(({ ms }) => ms), all.map(({ cpuMs }) => cpuMs)];
+  console.log(`programs of ${programs}: median ${summary(wall)} ms, CPU ${summary(cpu)} ms`);
+  console.log(table([["exec to serving, ms", "CPU, ms", "stages, ms"], ...rows]));
+}
+console.log(`MiB: RSS ${rss.toFixed(1)}, PSS ${pss.toFixed(1)}, anonymous ${anonymous.toFixed(1)}`);
+
+interface Start {
+  readonly ms: number;
+  readonly cpuMs: number;
+  readonly stages: string;
+}
+
+function summary(values: readonly number[]): string {
+  const sorted = values.toSorted((a, b) => a - b);
+  return `${sorted[Math.floor(sorted.length / 2)]}, best ${sorted[0]}`;
+}
 
 async function runPod(): Promise<void> {
   const pod = await daemon.cri.runPod();
   await daemon.cri.startContainer(pod, image, obedient);
 }
 
-async function restart(): Promise<string[]> {
+async function restart(): Promise<Start> {
   if (values.profile === undefined) await daemon.kill9();
   else await daemon.stop();
   const before = (await daemon.logLines()).length;
@@ -71,7 +96,7 @@ async function restart(): Promise<string[]> {
   const serving = lines.find(({ msg }) => msg === "berthd is serving") ?? {};
   const stages = Object.entries((serving["startMs"] ?? {}) as Readonly<Record<string, number>>);
   const ms = Date.parse(String(serving["time"])) - from;
-  return [`${ms}`, `${cpuMs}`, stages.map(([name, took]) => `${name} ${took}`).join(", ")];
+  return { ms, cpuMs, stages: stages.map(([name, took]) => `${name} ${took}`).join(", ") };
 }
 
 /** Of all its threads, as the kernel counts it: in hundredths of a second. */
