@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Berth itself takes: its memory idle, from exec to the first answered call, its threads, and commands of its
-// client. Of the checkout, or of an unpacked package: scripts/node bench/cost.ts [FOLDER/usr/bin]
+// client, beside ctr's and crictl's. Of the checkout, or of an unpacked package: scripts/node bench/cost.ts [FOLDER/usr/bin]
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startDaemon } from "../test/support/daemon.ts";
+import { builtTool } from "../test/support/go-tools.ts";
+import { findProgram } from "../test/support/lacking.ts";
 import { processInfo } from "../test/support/processes.ts";
 import { memoryOf } from "./footprint.ts";
 import { table } from "./table.ts";
@@ -47,16 +49,28 @@ for (let i = 0; i < starts; i += 1) {
 }
 await sleep(settledMs);
 const { rss, pss, anonymous } = memoryOf(daemon.pid());
-const commands: [string, string, readonly string[]][] = [
-  ["berth version", "berth", ["--address", daemon.socket, "version"]],
-  ["berth ps", "berth", ["--address", daemon.socket, "ps"]],
-  ["berth completion bash", "berth", ["completion", "bash"]],
-  ["berthd config check", "berthd", ["config", "check", "--config", daemon.configFile]],
+const [berth, berthd] = [path.join(programs, "berth"), path.join(programs, "berthd")];
+const ctr = findProgram("ctr");
+const crictl = await builtTool("crictl");
+const at = ["--address", daemon.socket];
+const endpoint = ["--runtime-endpoint", `unix://${daemon.socket}`];
+/** The others' stand below what is asked likewise. */
+const commands: [string, string | undefined, readonly string[]][] = [
+  ["berth version", berth, [...at, "version"]],
+  ["ctr version", ctr, [...at, "version"]],
+  ["crictl version", crictl, [...endpoint, "version"]],
+  ["berth ps", berth, [...at, "ps"]],
+  ["crictl ps", crictl, [...endpoint, "ps"]],
+  ["berth image ls", berth, [...at, "image", "ls"]],
+  ["ctr image ls", ctr, [...at, "--namespace", "k8s.io", "image", "ls"]],
+  ["berth completion bash", berth, ["completion", "bash"]],
+  ["berthd config check", berthd, ["config", "check", "--config", daemon.configFile]],
 ];
 const rows = [["", "median ms", "peak MiB"]];
 for (const [what, program, args] of commands) {
+  if (program === undefined) continue;
   const all = [];
-  for (let i = 0; i < rounds; i += 1) all.push(await once(path.join(programs, program), args));
+  for (let i = 0; i < rounds; i += 1) all.push(await once(program, args));
   rows.push([
     what,
     median(all.map(({ ms }) => ms)).toFixed(0),
