@@ -142,7 +142,7 @@ export class ClusterClient {
    */
   async must(pod: string, ...command: readonly string[]): Promise<string> {
     const again = (error: unknown) => {
-      console.error(`${command.join(" ")} in ${pod}, asked again after: ${String(error)}`);
+      console.error(`${command.join(" ")} in ${pod}, asked again after: ${messageOf(error)}`);
       return this.exec(pod, command);
     };
     const { code, stdout, stderr } = await this.exec(pod, command).catch(again);
@@ -196,6 +196,12 @@ export class ClusterClient {
       "Background",
     );
   }
+}
+
+/** A WebSocket tells of its failure by an event. */
+function messageOf(error: unknown): string {
+  const { message } = error as { readonly message?: unknown };
+  return typeof message === "string" ? message : String(error);
 }
 
 export interface NamespacedClient extends AsyncDisposable {
