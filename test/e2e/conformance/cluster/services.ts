@@ -90,7 +90,7 @@ export function services(cluster: () => Cluster): void {
       const listening = client.exec(other, ["sh", "-c", "nc -l -p 9000 -e sh -c 'netstat -tn' "]);
       const { status } = await client.pod(one);
       const seen = await until("it is connected", async () => {
-        const line = `nc -w 5 ${target} 9000 </dev/null`;
+        const line = `nc -w 60 ${target} 9000 </dev/null`;
         return (await client.must(one, "sh", "-c", line)).includes(`${status?.podIP}:`);
       });
       assert.ok(seen);
