@@ -41,7 +41,8 @@ suite("after the end of the daemon", { skip: lacking(...podPrograms) }, () => {
     const running = (): number =>
       processesInCgroup(cri.settings.cgroupParent).filter(({ argv }) => argv[3] === "slowly")
         .length;
-    await until("all run", () => running() === count);
+    // A busybox may run what a script calls in a fork of the shell, under the shell's name.
+    await until("all run", () => running() >= count);
     await bed.daemon.kill9();
     await writeFile(go(), "");
     await until("all ended without a daemon", () => running() === 0);
