@@ -146,11 +146,33 @@ test("a database that was cut in half is told, by a check and by a start, and is
     `cut off: it has ${half} bytes of \\d+; put back a copy of it, with the files`,
   );
   assert.match((await databaseRefusal(file, [])) ?? "", refusal);
-  await assert.rejects(open(file), {
-    code: "DATA_LOSS",
-    message: /meta\.db": the file is damaged; put back a copy of it, with the files/,
-  });
+  await assert.rejects(open(file), { code: "DATA_LOSS", message: refusal });
   assert.deepEqual(readFileSync(file), before);
+});
+
+test("a database whose checkpoint was cut off is as good as before: its log has the rest", async () => {
+  const file = newFile();
+  const log = `${file}.log`;
+  {
+    await using store = await open(file);
+    await store.table("pets", petCodec).put("a", "z", { name: "there", legs: 4 });
+  }
+  edit(file, "PRAGMA wal_checkpoint(TRUNCATE)");
+  const { size } = statSync(file);
+  {
+    using database = new DatabaseSync(file);
+    database.exec("PRAGMA wal_autocheckpoint = 0; CREATE TABLE more (bytes)");
+    database.exec("INSERT INTO more VALUES (zeroblob(16 << 20))");
+    copyFileSync(`${file}-wal`, log);
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+  assert.ok(size < statSync(file).size);
+  // Page after page is copied, and the last ones were not.
+  truncateSync(file, size);
+  copyFileSync(log, `${file}-wal`);
+  assert.equal(await databaseRefusal(file, []), undefined);
+  await using store = await open(file);
+  assert.deepEqual(store.table("pets", petCodec).list("a"), [{ name: "there", legs: 4 }]);
 });
 
 for (const [what, leave] of [

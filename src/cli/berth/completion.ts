@@ -155,6 +155,15 @@ if [ "$funcstack[1]" = "_berth" ]; then _berth "$@"; else compdef _berth berth; 
 `,
   fish: `# berth completion for fish: put it into ~/.config/fish/completions/berth.fish,
 # or run: berth completion fish | source
-complete -c berth -a '(berth complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
+function __berth_words
+  set -l typed (commandline -ct)
+  set -l found (berth complete -- (commandline -opc)[2..] $typed 2>/dev/null)
+  if set -q found[1]
+    printf '%s\\n' $found
+  else
+    __fish_complete_path $typed
+  end
+end
+complete -c berth -f -a '(__berth_words)'
 `,
 };

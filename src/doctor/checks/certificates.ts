@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { X509Certificate } from "node:crypto";
 import { toFault } from "../../base/errors.ts";
+import { shellWord } from "../../base/shell-word.ts";
 import type { Check } from "../check.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
@@ -32,7 +34,7 @@ export const certificates: Check = {
       found.push(...(await lookAt(host, tlsCertFile, { why, isNeeded: true })));
     }
     if (tlsKeyFile !== "" && !(await host.has(tlsKeyFile))) {
-      const mend = `cp THE-KEY '${tlsKeyFile}' && systemctl restart berthd`;
+      const mend = `cp THE-KEY ${shellWord(tlsKeyFile)} && systemctl restart berthd`;
       found.push(error({ what: `there is no ${tlsKeyFile}`, why: doesNotStart, mend }));
     }
     for (const file of await ofRegistries(patient)) {
@@ -85,7 +87,7 @@ async function lookAt(host: Host, file: string, use: Use): Promise<Finding[]> {
   const text = await host.text(file);
   if (text === undefined) {
     if (!isNeeded) return [];
-    const mend = `cp THE-CERTIFICATE '${file}' && systemctl restart berthd`;
+    const mend = `cp THE-CERTIFICATE ${shellWord(file)} && systemctl restart berthd`;
     return [error({ what: `there is no ${file}`, why: doesNotStart, mend })];
   }
   return ofText(file, text, use);
@@ -99,7 +101,7 @@ function ofText(file: string, text: string, use: Use): Finding[] {
       error({
         what: `${file} holds no certificate`,
         why: doesNotStart,
-        mend: `openssl x509 -in '${file}' -noout -text`,
+        mend: `openssl x509 -in ${shellWord(file)} -noout -text`,
       }),
     ];
   }
@@ -109,7 +111,7 @@ function ofText(file: string, text: string, use: Use): Finding[] {
 }
 
 function ofOne(file: string, text: string, { why, mend: anew, isToldElsewhere }: Use): Finding[] {
-  const mend = anew ?? `cp THE-NEW-ONE '${file}' # it is read anew when it changes`;
+  const mend = anew ?? `cp THE-NEW-ONE ${shellWord(file)} # it is read anew when it changes`;
   try {
     const { subject, validFromDate, validToDate } = new X509Certificate(text);
     const name = subject.split("\n").at(-1) ?? "";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { shellWord } from "../../base/shell-word.ts";
 import type { Check } from "../check.ts";
 import { error, ok, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
@@ -7,7 +8,7 @@ export const configuration: Check = {
   name: "config",
   about: "the configuration of berthd",
   run: async ({ host, configuration: { problem, isUnread, warnings, sources, file } }) => {
-    const check = `berthd config check --config '${file}'`;
+    const check = `berthd config check --config ${shellWord(file)}`;
     if (problem !== undefined) {
       const change = await commentedOut(host, problem);
       return [
@@ -16,7 +17,7 @@ export const configuration: Check = {
           why: `berthd does not start with it, and a reload refuses it; ${isUnread ? "what depends on it was not looked at" : "what follows was looked at with the defaults"}`,
           mend:
             change === ""
-              ? `${check}; vi '${file}'`
+              ? `${check}; vi ${shellWord(file)}`
               : `${change} && ${check} && systemctl reload-or-restart berthd`,
         }),
       ];
@@ -46,7 +47,10 @@ async function commentedOut(host: Host, problem: string): Promise<string> {
     if (broken === undefined && at === undefined) return "";
   }
   return [...lines]
-    .map(([file, all]) => `sed -i '${[...all].map((at) => `${at}s/^/# /`).join(";")}' '${file}'`)
+    .map(
+      ([file, all]) =>
+        `sed -i '${[...all].map((at) => `${at}s/^/# /`).join(";")}' ${shellWord(file)}`,
+    )
     .join(" && ");
 }
 

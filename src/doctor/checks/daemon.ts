@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import path from "node:path";
+import { shellWord } from "../../base/shell-word.ts";
 import { toldOf } from "../../config/layout.ts";
 import { databaseRefusal } from "../../metadata/sqlite/file-header.ts";
 import type { Check } from "../check.ts";
@@ -108,7 +110,7 @@ async function stored({ host, layout, config }: Patient): Promise<Finding[]> {
       why: "berthd does not start on it: it knows its pods, images and layers by this file. Without a copy of it the node begins anew: pods that run are to be ended, or the node rebooted",
       mend: /newer version/.test(refusal)
         ? "apt-get install -y --only-upgrade berth; systemctl start berthd"
-        : `systemctl stop kubelet berthd; cd '${config.root}' && aside=damaged-$(date +%s) && mkdir $aside && find . -mindepth 1 -maxdepth 1 ! -name 'damaged-*' -exec mv -t $aside {} + ; systemctl start berthd kubelet`,
+        : `systemctl stop kubelet berthd; cd ${shellWord(config.root)} && aside=damaged-$(date +%s) && mkdir $aside && find . -mindepth 1 -maxdepth 1 ! -name 'damaged-*' -exec mv -t $aside {} + ; systemctl start berthd kubelet`,
     }),
   ];
 }

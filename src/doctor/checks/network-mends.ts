@@ -53,7 +53,7 @@ export async function missingPlugin(
   }
   if (standard.has(type)) return packageCommand(host, "cni");
   if (await host.has(kubeletConf)) return restartAddOn();
-  return `mv '${file}' '${file}.off'; berth doctor --only cni`;
+  return `mv ${shellWord(file)} ${shellWord(`${file}.off`)}; berth doctor --only cni`;
 }
 
 /** For one that does not run. */
@@ -62,9 +62,12 @@ export async function anotherPlugin(
   type: string,
   file: string,
 ): Promise<string> {
-  if (!standard.has(type)) return `mv '${file}' '${file}.broken'; ${restartAddOn()}`;
+  if (!standard.has(type))
+    return `mv ${shellWord(file)} ${shellWord(`${file}.broken`)}; ${restartAddOn()}`;
   const install = await packageCommand(host, "cni");
-  return file.includes("/usr/lib/cni/") ? install : `mv '${file}' '${file}.broken'; ${install}`;
+  return file.includes("/usr/lib/cni/")
+    ? install
+    : `mv ${shellWord(file)} ${shellWord(`${file}.broken`)}; ${install}`;
 }
 
 /** As the node itself, which may end its own pods: a new one puts file and plugin where they belong. */

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { toFault } from "../../base/errors.ts";
 import { isRecord } from "../../base/is-record.ts";
+import { shellWord } from "../../base/shell-word.ts";
 import { type LoadedConf, loadConfDir } from "../../network/conf-dir.ts";
 import { findPlugin, runPlugin } from "../../network/exec.ts";
 import type { Check } from "../check.ts";
@@ -73,7 +75,7 @@ function bad(what: string, isOnly: boolean, network: string): Finding {
   const why = isOnly
     ? "no network can be used: only pods on the host's network start"
     : "the file is passed over, and another one is used";
-  const aside = file === undefined ? "" : `mv '${file}' '${file}.off'`;
+  const aside = file === undefined ? "" : `mv ${shellWord(file)} ${shellWord(`${file}.off`)}`;
   if (!isOnly) return warning({ what, why, mend: aside });
   return error({ what, why, mend: [aside, network].filter((one) => one !== "").join("; ") });
 }
@@ -92,7 +94,7 @@ function unused(
   return note({
     what,
     why: "what an earlier network add-on left behind can take the place of the one that is meant, when names change",
-    mend: `mv '${file}' '${file}.off'`,
+    mend: `mv ${shellWord(file)} ${shellWord(`${file}.off`)}`,
   });
 }
 
@@ -113,7 +115,9 @@ async function pluginOf(
     const inert = await notExecutable(binDirs, type);
     const why = `no pod gets an address of network ${network.name}`;
     const mend =
-      inert === undefined ? await missingPlugin(patient, type, network) : `chmod 755 '${inert}'`;
+      inert === undefined
+        ? await missingPlugin(patient, type, network)
+        : `chmod 755 ${shellWord(inert)}`;
     const said = inert === undefined ? toFault(thrown).message : `${inert} is not executable`;
     return [error({ what: said, why, mend })];
   }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Cancellable } from "../../base/cancellable.ts";
 import { timeLimit } from "../../base/deadline.ts";
 import { toFault } from "../../base/errors.ts";
 import { readStart } from "../../base/read-bounded.ts";
+import { shellWord } from "../../base/shell-word.ts";
 import { shortened } from "../../base/shortened.ts";
 import { cdiFolders } from "../../cri/oci-spec/cdi/cdi-registry.ts";
 import { parseCdiSpec } from "../../cri/oci-spec/cdi/cdi-spec.ts";
@@ -49,7 +51,7 @@ async function ofOperator({ host, config }: Patient): Promise<Finding[]> {
         mend:
           file === ""
             ? `remove [plugins.config.${name}], or put the file into ${dir}`
-            : `chown root:root '${dir}' '${file}' && chmod go-w '${dir}' '${file}' && systemctl restart berthd`,
+            : `chown root:root ${shellWord(dir)} ${shellWord(file)} && chmod go-w ${shellWord(dir)} ${shellWord(file)} && systemctl restart berthd`,
       };
       return [refuses ? error(trouble) : warning(trouble)];
     },
@@ -72,13 +74,15 @@ async function ofNri({ host, config }: Patient): Promise<Finding[]> {
         warning({
           what: `${file}: ${toFault(thrown).message}`,
           why,
-          mend: `mv '${file}' '${pluginPath}/10-${name}'`,
+          mend: `mv ${shellWord(file)} ${shellWord(`${pluginPath}/10-${name}`)}`,
         }),
       );
       continue;
     }
     if ((facts.mode & 0o111) === 0)
-      found.push(warning({ what: `${file} is not executable`, why, mend: `chmod 755 '${file}'` }));
+      found.push(
+        warning({ what: `${file} is not executable`, why, mend: `chmod 755 ${shellWord(file)}` }),
+      );
     else if ((await readStart(host.at(file), wasmStart.length)).equals(wasmStart)) {
       const mend = "install the plugin as a program of this machine";
       found.push(warning({ what: `${file} is WebAssembly, which is not supported`, why, mend }));
@@ -119,7 +123,7 @@ async function silentNri({ host, config, socket, ...patient }: Patient, call: Ca
       warning({
         what: `the NRI plugin ${pluginPath}/${name} does not take part`,
         why: "it was put there after berthd's start, or could not be started, or has ended: containers are made without it",
-        mend: `systemctl restart berthd; sleep 5; berth nri ls | grep -F '${name.slice(3)}' || { journalctl -u berthd -n 200 --no-pager | grep -F '${name}'; mv '${pluginPath}/${name}' '${pluginPath}.${name}.off'; } # puts it aside where it cannot be started`,
+        mend: `systemctl restart berthd; sleep 5; berth nri ls | grep -F ${shellWord(name.slice(3))} || { journalctl -u berthd -n 200 --no-pager | grep -F ${shellWord(name)}; mv ${shellWord(`${pluginPath}/${name}`)} ${shellWord(`${pluginPath}.${name}.off`)}; } # puts it aside where it cannot be started`,
       }),
     );
 }
@@ -160,7 +164,7 @@ async function ofDevices({ host }: Patient): Promise<Finding[]> {
           found.push(
             badDevices(
               `${file} is not read: its name must end in .yaml`,
-              `mv '${file}' '${file.replace(/yml$/, "yaml")}'`,
+              `mv ${shellWord(file)} ${shellWord(file.replace(/yml$/, "yaml"))}`,
             ),
           );
         continue;
@@ -172,7 +176,7 @@ async function ofDevices({ host }: Patient): Promise<Finding[]> {
           found.push(
             badDevices(
               `${file} defines ${twice}, which ${definedBy.get(twice)} does, too`,
-              `mv '${file}' '${file}.off'`,
+              `mv ${shellWord(file)} ${shellWord(`${file}.off`)}`,
             ),
           );
         else for (const one of devices) definedBy.set(`${kind}=${one.name}`, file);
@@ -180,7 +184,7 @@ async function ofDevices({ host }: Patient): Promise<Finding[]> {
         found.push(
           badDevices(
             `${file}: ${toFault(thrown).message}`,
-            `rm '${file}'; make it anew, as by: nvidia-ctk cdi generate --output='${file}'`,
+            `rm ${shellWord(file)}; make it anew, as by: nvidia-ctk cdi generate --output=${shellWord(file)}`,
           ),
         );
       }

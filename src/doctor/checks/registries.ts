@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { toFault } from "../../base/errors.ts";
+import { shellWord } from "../../base/shell-word.ts";
 import { certificatesIn } from "../../images/registry/host-folders.ts";
 import { parseHosts, type RegistryHost, type Warn } from "../../images/registry/hosts.ts";
 import { readTlsFiles, tlsContexts } from "../../images/registry/tls-options.ts";
@@ -59,7 +61,7 @@ async function strayKeys({ host }: Patient, folder: string, text: string | undef
     if (names.has(cert)) return [];
     const what = `${folder}/${key} has no ${cert} beside it, and is not used`;
     const why = "a registry that asks for a client's certificate refuses the pulls";
-    return [warning({ what, why, mend: `cp THE-CERTIFICATE '${folder}/${cert}'` })];
+    return [warning({ what, why, mend: `cp THE-CERTIFICATE ${shellWord(`${folder}/${cert}`)}` })];
   });
 }
 
@@ -85,10 +87,10 @@ async function unusable({ host }: Patient, tls: RegistryHost["tls"], { name, fol
     const what = `${of}: ${toFault(thrown).message}`;
     const why = `images of ${name} cannot be pulled`;
     const [, file] = /"([^"]+)".* has no certificate$/.exec(host.named(what)) ?? [];
-    const aside = `mv '${file}' '${file}.off'`;
-    const anew = `cp THE-CERTIFICATE '${file}'`;
-    const look = `ls -l '${folder}'; openssl x509 -noout -text -in '${folder}'/FILE`;
-    const mend = file === undefined ? look : tls.named === undefined ? aside : anew;
+    const look = `ls -l ${shellWord(folder)}; openssl x509 -noout -text -in ${shellWord(folder)}/FILE`;
+    if (file === undefined) return [error({ what, why, mend: look })];
+    const aside = `mv ${shellWord(file)} ${shellWord(`${file}.off`)}`;
+    const mend = tls.named === undefined ? aside : `cp THE-CERTIFICATE ${shellWord(file)}`;
     return [error({ what, why, mend })];
   }
 }
@@ -106,8 +108,8 @@ async function lookAt(patient: Patient, hosts: HostsText): Promise<Finding[]> {
   const found: Finding[] = [];
   const passedOver: Warn = (what, about) => {
     const why = "it is meant for another version, or mistyped";
-    if (about === "key") found.push(warning({ what, why, mend: `vi '${file}'` }));
-    else found.push(note({ what, why, mend: `grep -n capabilities '${file}'` }));
+    if (about === "key") found.push(warning({ what, why, mend: `vi ${shellWord(file)}` }));
+    else found.push(note({ what, why, mend: `grep -n capabilities ${shellWord(file)}` }));
   };
   let servers: readonly RegistryHost[];
   try {
@@ -118,7 +120,7 @@ async function lookAt(patient: Patient, hosts: HostsText): Promise<Finding[]> {
       error({
         what: toFault(thrown).message,
         why: `images of ${name} cannot be pulled`,
-        mend: `mv '${file}' '${file}.off' # asks ${name} itself; mend that file, and put it back`,
+        mend: `mv ${shellWord(file)} ${shellWord(`${file}.off`)} # asks ${name} itself; mend that file, and put it back`,
       }),
     ];
   }
@@ -137,7 +139,7 @@ async function lookAt(patient: Patient, hosts: HostsText): Promise<Finding[]> {
     for (const certificate of [...tls.ca, ...tls.client.flat()]) {
       if (await patient.host.has(certificate)) continue;
       const why = `images of ${name} cannot be pulled from ${new URL(base).host}`;
-      const mend = `cp THE-CERTIFICATE '${certificate}'`;
+      const mend = `cp THE-CERTIFICATE ${shellWord(certificate)}`;
       missing.push(error({ what: `${file}: there is no ${certificate}`, why, mend }));
     }
     found.push(...missing);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import type { Cancellable } from "../../base/cancellable.ts";
 import { isRecord } from "../../base/is-record.ts";
+import { shellWord } from "../../base/shell-word.ts";
 import { shortened } from "../../base/shortened.ts";
 import type { Check } from "../check.ts";
 import type { DaemonFacts } from "../facts/daemon.ts";
@@ -55,7 +57,7 @@ async function classes(
       warning({
         what: `the API server does not tell RuntimeClasses: ${problemOf(thrown).message}`,
         why: "whether pods of all RuntimeClasses could start here is not known",
-        mend: `kubectl --kubeconfig '${kubeconfig}' auth can-i list runtimeclasses`,
+        mend: `kubectl --kubeconfig ${shellWord(kubeconfig)} auth can-i list runtimeclasses`,
       }),
     ];
   }

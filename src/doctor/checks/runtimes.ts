@@ -49,7 +49,7 @@ async function sandboxOf({ host }: Patient): Promise<Finding[]> {
       why: "berthd does not start: no pod can be without it",
       mend: file.startsWith("/usr/")
         ? "apt-get install -y --reinstall berth && systemctl restart berthd"
-        : `cd '${path.resolve(file, "../..")}' && scripts/setup.sh --run && systemctl restart berthd`,
+        : `cd ${shellWord(path.resolve(file, "../.."))} && scripts/setup.sh --run && systemctl restart berthd`,
     }),
   ];
 }
@@ -67,7 +67,7 @@ async function blockioOf({ host, config, configuration }: Patient): Promise<Find
       warning({
         what: toFault(thrown).message,
         why: "containers that ask for a class of block I/O are refused, and so is a reload that changes the key",
-        mend: `vi '${file}' # or without blockio_config_file in [cri] of ${origin}`,
+        mend: `vi ${shellWord(file)} # or without blockio_config_file in [cri] of ${origin}`,
       }),
     ];
   }
@@ -77,7 +77,7 @@ async function blockioOf({ host, config, configuration }: Patient): Promise<Find
 function keyMend({ configuration: { originOf } }: Patient, handler: string, key: string): string {
   const origin = originOf(["runtime", "handlers", handler, key]);
   const usual = key === "base_runtime_spec" ? "has the built-in one" : "has it looked for on PATH";
-  return `vi '${origin}' # ${key} in [runtime.handlers.${handler}] is to name a file that is there; without the key berthd ${usual}`;
+  return `vi ${shellWord(origin)} # ${key} in [runtime.handlers.${handler}] is to name a file that is there; without the key berthd ${usual}`;
 }
 
 async function shimOf(

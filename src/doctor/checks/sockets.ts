@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { lstat } from "node:fs/promises";
 import { errnoOf } from "../../base/errors.ts";
 import { type Listener, listenerOf } from "../../base/os/unix-peer.ts";
+import { shellWord } from "../../base/shell-word.ts";
 import type { Check } from "../check.ts";
 import type { DaemonFacts } from "../facts/daemon.ts";
 import { holdersOf } from "../facts/database-holders.ts";
@@ -53,7 +55,7 @@ async function lookAt(
       error({
         what: `${file} is no socket`,
         why,
-        mend: `rm -r '${file}' && systemctl restart berthd`,
+        mend: `rm -r ${shellWord(file)} && systemctl restart berthd`,
       }),
     ];
   }

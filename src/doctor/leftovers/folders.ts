@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
@@ -8,6 +9,7 @@ import { fifosBeside, leftFifos } from "../../base/os/left-fifos.ts";
 import { unmountBelow } from "../../base/os/mount-table.ts";
 import { identify } from "../../base/os/proc.ts";
 import { readBounded } from "../../base/read-bounded.ts";
+import { shellWord } from "../../base/shell-word.ts";
 import { CriPaths } from "../../cri/paths.ts";
 import {
   killLeftovers,
@@ -158,7 +160,7 @@ async function fifosOf({ patient: { host, socket } }: Ground): Promise<Leftover[
     found.push({
       what: `${place}: the streams of a berth command that was killed`,
       why: "nobody has them open any more",
-      mend: `rm -r '${place}'`,
+      mend: `rm -r ${shellWord(place)}`,
       remove: () => rm(place, { recursive: true, force: true }),
     });
   }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault } from "../../base/errors.ts";
 import { unmount } from "../../base/os/mount.ts";
+import { shellWord } from "../../base/shell-word.ts";
 import { deleteAttachment } from "../../network/chain.ts";
 import { userNamespaceSuffix } from "../../network/ports.ts";
 import { type NetworkRecord, ResultCache } from "../../network/result-cache.ts";
@@ -44,7 +46,7 @@ async function namespacesOf(ground: Ground, records: Records): Promise<Leftover[
       what: `${place}: a pinned namespace of a pod that berthd does not know`,
       why: "its interfaces and the peers of them on the node stay as long as it is pinned",
       // Where there is a record, only --fix calls DEL before it goes.
-      mend: records.ids.has(id) ? "" : `umount -l '${place}'; rm '${place}'`,
+      mend: records.ids.has(id) ? "" : `umount -l ${shellWord(place)}; rm ${shellWord(place)}`,
       remove: async () => {
         if ((await records.cache.all()).records.some(({ sandboxId }) => sandboxId === id))
           throw fault("FAILED_PRECONDITION", `pod "${id}" is still attached to its networks`);
@@ -137,7 +139,7 @@ async function addressesOf(ground: Ground, isTaken: (id: string) => boolean): Pr
       const facts = await host.stat(file);
       if (id === "" || isTaken(id) || isYoung(ground, facts?.mtimeMs ?? 0)) continue;
       found.push(`${address} of network ${network} by "${id}"`);
-      files.push(`'${file}'`);
+      files.push(shellWord(file));
     }
   }
   return grouped(found, {

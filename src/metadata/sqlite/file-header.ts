@@ -7,6 +7,7 @@ import {
   readdirSync,
   readSync,
   type Stats,
+  statSync,
 } from "node:fs";
 import path from "node:path";
 import { sleep } from "../../base/timers.ts";
@@ -68,7 +69,8 @@ function namesIn(folder: string): readonly string[] {
   }
 }
 
-function refusalNow(file: string): string | undefined {
+/** What its first bytes say against a database, read once. */
+export function refusalNow(file: string): string | undefined {
   const seen = readHeader(file);
   if (seen === undefined || seen.size === 0) return undefined;
   const { header, size } = seen;
@@ -80,8 +82,20 @@ function refusalNow(file: string): string | undefined {
   if (header.readUInt32BE(at.validFor) !== header.readUInt32BE(at.changes)) return undefined;
   const pageSize = header.readUInt16BE(at.pageSize);
   const whole = header.readUInt32BE(at.pages) * (pageSize === 1 ? 65_536 : pageSize);
-  if (size >= whole) return undefined;
+  if (size >= whole || hasLog(file)) return undefined;
   return `cannot open "${file}": it is cut off: it has ${size} bytes of ${whole}; ${wayOut}`;
+}
+
+/**
+ * Whether its log holds pages. A checkpoint that was cut off, by a `kill -9` or with the power, leaves a file that is
+ * shorter than its new header says; the rest is in the log, from which SQLite takes it.
+ */
+function hasLog(file: string): boolean {
+  try {
+    return statSync(`${file}-wal`).size > 0;
+  } catch {
+    return false;
+  }
 }
 
 function readHeader(file: string): { header: Buffer; size: number } | undefined {

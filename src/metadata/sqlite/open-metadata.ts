@@ -9,7 +9,7 @@ import { MirroredStore, type RowWriter } from "../mirrored-store.ts";
 import type { RowChange, StoredRow } from "../mirrored-table.ts";
 import type { MetadataStore } from "../ports.ts";
 import { startWriter } from "./early-writer.ts";
-import { lostRecords } from "./file-header.ts";
+import { lostRecords, refusalNow } from "./file-header.ts";
 import type { ThreadAnswer, ThreadRequest } from "./thread-messages.ts";
 
 export interface OpenMetadataOptions {
@@ -96,7 +96,10 @@ class WriterThread implements RowWriter {
       answer = await this.#ask({ kind: "next" });
     }
     await this.close();
-    if (answer.kind === "failed") throw fault(answer.code, answer.message);
+    if (answer.kind === "failed") {
+      const told = answer.code === "DATA_LOSS" ? refusalNow(file) : undefined;
+      throw fault(answer.code, told ?? answer.message);
+    }
     throw fault("INTERNAL", `metadata thread answered "${answer.kind}" at its start`);
   }
 

@@ -35,6 +35,14 @@ export const ofSettings: readonly Sickness[] = [
     mends: true,
   },
   {
+    name: "a broken network whose file has a quote in its name",
+    check: "cni",
+    make: ({ write }) => write("/etc/cni/net.d/05-somebody's; touch x.conflist", "{"),
+    level: "warning",
+    says: /"\/etc\/cni\/net\.d\/05-somebody's; touch x\.conflist": not JSON/,
+    mends: true,
+  },
+  {
     name: "a network without what gives addresses",
     check: "cni",
     make: ({ root }) => rm(path.join(root, "opt/cni/bin/host-local")),
