@@ -24,7 +24,7 @@ function shapeOf(fields: readonly Entry[]): Record<string, z.ZodType> {
 /** What one of the tables has. All keys may be missing, so that the others' schemas need not be made. */
 function presentIn<E extends { readonly key: string }>(
   fields: readonly E[],
-  ...documents: readonly unknown[]
+  documents: readonly unknown[],
 ): E[] {
   return fields.filter(({ key }) =>
     documents.some((one) => typeof one === "object" && one !== null && Object.hasOwn(one, key)),
@@ -32,9 +32,14 @@ function presentIn<E extends { readonly key: string }>(
 }
 
 function partOf(document: unknown, key: string): unknown {
-  return presentIn([{ key }], document).length === 0
+  return presentIn([{ key }], [document]).length === 0
     ? undefined
     : Reflect.get(Object(document), key);
+}
+
+/** The values of a table; none of what is no table. */
+function tableOf(document: unknown): readonly unknown[] {
+  return typeof document === "object" && document !== null ? Object.values(document) : [];
 }
 
 function tableWanted(issue: { readonly code?: string }): string | undefined {
@@ -45,7 +50,7 @@ function tablesOf({ noun, fields, rest }: NamedTables, document: unknown): z.Zod
   const name = z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/, {
     error: `expected a ${noun} name of letters, digits, "-", "." and "_"`,
   });
-  const present = presentIn(fields, ...Object.values(Object(document)));
+  const present = presentIn(fields, tableOf(document));
   const table =
     rest === undefined
       ? objectOf(present)
@@ -61,10 +66,10 @@ function schemaFor(document: unknown): z.ZodType {
     const table = key === "" ? document : partOf(document, key);
     if (table === undefined) continue;
     const entries = [
-      ...presentIn(fields, table),
+      ...presentIn(fields, [table]),
       ...presentIn(
         retired.map(({ name, kind }) => ({ key: name, kind })),
-        table,
+        [table],
       ).map((one) => ({ key: one.key, schema: one.kind.schema })),
     ];
     if (key === "") top = entries;

@@ -25,6 +25,10 @@ const workerModule = new URL("./worker.ts", import.meta.url);
 const shortLifeMs = 10_000;
 const restartDelayMs = 1000;
 const closeTimeoutMs = 2000;
+const closingAnswer = {
+  ok: false,
+  fault: { code: "UNAVAILABLE", message: "the streaming server is closing" },
+} as const;
 const heapMiB = ourShares().streamingHeapMiB;
 
 export interface StreamingServerOptions {
@@ -176,10 +180,12 @@ export class StreamingWorkerLink implements AsyncDisposable {
   ): Promise<void> {
     const answer = await this.#sessions.call(session, call);
     const fd = call.verb === "dial" && answer.ok ? (answer.value as number) : undefined;
-    // One that was told to close may end before it takes a descriptor over: then that is nobody's.
-    const isThere = this.#worker === worker && !(this.#closing && fd !== undefined);
-    if (isThere) this.#post({ kind: "answer", sequence, answer });
-    else if (fd !== undefined) closeSync(fd);
+    const isThere = this.#worker === worker;
+    if (fd !== undefined && (!isThere || this.#closing)) {
+      // One that was told to close may end before it takes a descriptor over: then that is nobody's.
+      closeSync(fd);
+      if (isThere) this.#post({ kind: "answer", sequence, answer: closingAnswer });
+    } else if (isThere) this.#post({ kind: "answer", sequence, answer });
   }
 
   /** The worker could not listen. The first time the caller gets the error; later it is tried again. */

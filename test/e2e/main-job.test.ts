@@ -104,7 +104,7 @@ suite("main job over gRPC", { skip: lacking(...podPrograms) }, () => {
     assert.equal((await cri.podStatus(pod.id)).state, "SANDBOX_NOTREADY");
     await cri.runtime.RemovePodSandbox({ podSandboxId: pod.id });
     await assert.rejects(cri.podStatus(pod.id), (error) => isFault(error, "NOT_FOUND"));
-    await nothingLeft(bed.daemon.territory);
+    await nothingLeft(bed.daemon.territory, { timeoutMs: 5_000 });
   });
 
   test("exit codes and reasons are the process's own", async () => {

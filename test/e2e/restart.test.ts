@@ -97,7 +97,7 @@ suite("after the end of the daemon", { skip: lacking(...podPrograms) }, () => {
     const { images } = await cri.images.ListImages({});
     assert.ok(images.some(({ repoTags }) => repoTags.includes(shell)));
     await cri.removeAllPods();
-    await nothingLeft(bed.daemon.territory);
+    await nothingLeft(bed.daemon.territory, { timeoutMs: 5_000 });
   });
 
   test("what ended meanwhile has its own exit code", async () => {

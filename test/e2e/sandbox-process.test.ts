@@ -57,7 +57,7 @@ suite("sandbox processes", { skip: lacking(...podPrograms, "ctr") }, () => {
     await assert.rejects(ctr("tasks", "exec", "--exec-id", "e", pod.id, "true"), /sandbox process/);
     await cri.removePod(pod.id);
     assert.ok(!isAlive(pid));
-    await nothingLeft(bed.daemon.territory);
+    await nothingLeft(bed.daemon.territory, { timeoutMs: 5_000 });
   });
 
   const kinds: readonly {
@@ -90,7 +90,7 @@ suite("sandbox processes", { skip: lacking(...podPrograms, "ctr") }, () => {
         assert.equal(stdout, "/pause\0");
       }
       await cri.removePod(pod.id);
-      await nothingLeft(bed.daemon.territory);
+      await nothingLeft(bed.daemon.territory, { timeoutMs: 5_000 });
     });
   }
 
@@ -115,7 +115,7 @@ suite("sandbox processes", { skip: lacking(...podPrograms, "ctr") }, () => {
     const late = await cri.startContainer(unused, shell, forever);
     assert.equal((await cri.status(late)).state, "CONTAINER_RUNNING");
     await cri.removeAllPods();
-    await nothingLeft(bed.daemon.territory);
+    await nothingLeft(bed.daemon.territory, { timeoutMs: 5_000 });
   });
 
   test("a pod whose process is killed is not ready, and one whose shim is killed gets another", async () => {
@@ -132,7 +132,7 @@ suite("sandbox processes", { skip: lacking(...podPrograms, "ctr") }, () => {
     await cri.runtime.StopPodSandbox({ podSandboxId: pod.id });
     assert.equal((await cri.status(id)).state, "CONTAINER_EXITED");
     await cri.removePod(pod.id);
-    await nothingLeft(bed.daemon.territory);
+    await nothingLeft(bed.daemon.territory, { timeoutMs: 5_000 });
   });
 
   test("pods of either kind run on when new ones are to be of the other", async () => {
@@ -169,6 +169,6 @@ suite("sandbox processes", { skip: lacking(...podPrograms, "ctr") }, () => {
     }
     assert.deepEqual(await Promise.all(pods.map(isProcess)), [true, false, true]);
     await cri.removeAllPods();
-    await nothingLeft(bed.daemon.territory);
+    await nothingLeft(bed.daemon.territory, { timeoutMs: 5_000 });
   });
 });

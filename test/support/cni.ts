@@ -48,16 +48,18 @@ export async function makeCniNetwork(folder: string, tag: string): Promise<CniNe
 async function claimSubnet(
   first: number,
 ): Promise<{ readonly subnet: string; readonly claim: net.Server }> {
-  for (let number = first; ; number += 1) {
+  for (let number = first; number < first + 4096; number += 1) {
     const subnet = `10.${208 + (number & 15)}.${(number >> 4) & 255}.0/24`;
     const claim = net.createServer((socket) => socket.destroy()).unref();
     claim.listen(`\0berth-test-${subnet}`);
-    const isOurs = await once(claim, "listening").then(
-      () => true,
-      () => false,
-    );
-    if (isOurs) return { subnet, claim };
+    try {
+      await once(claim, "listening");
+      return { subnet, claim };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    }
   }
+  throw new Error("every subnet for tests is taken");
 }
 
 /** The network list's JSON. */

@@ -49,12 +49,19 @@ async function everythingLeft(territory: Territory): Promise<string[]> {
 }
 
 /** While the daemon runs: waits a little until nothing of pods is left, and names what is. */
-export async function nothingLeft(territory: Territory): Promise<void> {
-  await until("nothing is left", async () => {
-    const left = await leftovers(territory);
-    if (left.length > 0) throw new Error(left.join("\n"));
-    return true;
-  });
+export async function nothingLeft(
+  territory: Territory,
+  { timeoutMs = 60_000 }: { readonly timeoutMs?: number } = {},
+): Promise<void> {
+  await until(
+    "nothing is left",
+    async () => {
+      const left = await leftovers(territory);
+      if (left.length > 0) throw new Error(left.join("\n"));
+      return true;
+    },
+    { timeoutMs },
+  );
 }
 
 /** After the daemon's end: fails with the names of what leaked, having waited a little for what ends by itself. */

@@ -5,7 +5,16 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { hasEnded, identify, isAlive, killProcess, unreapedExit } from "./proc.ts";
+import { until } from "../../../test/support/until.ts";
+import {
+  hasEnded,
+  identify,
+  isAlive,
+  killProcess,
+  livingThread,
+  parseStat,
+  unreapedExit,
+} from "./proc.ts";
 
 for (const [signal, expected] of [
   ["SIGTERM", 7],
@@ -28,15 +37,18 @@ for (const [signal, expected] of [
   });
 }
 
-test("a process lives while any thread of it does, though its first one has ended", async () => {
+test("a process lives while any thread of it does, though its first one has ended", async (t) => {
   const end = { x64: 60, arm64: 93 }[process.arch as "x64" | "arm64"];
   const script = `require("koffi").load("libc.so.6").func("long syscall(long, long)")(${end}, 0)`;
   const child = spawn(process.execPath, ["-e", script], { stdio: "ignore" });
+  t.after(() => child.kill("SIGKILL"));
   const found = identify(child.pid ?? 0);
   assert.ok(found);
-  const state = (): string | undefined =>
-    /\) (\w) /.exec(readFileSync(`/proc/${found.pid}/stat`, "utf8"))?.[1];
-  while (state() !== "Z") await sleep(5);
+  assert.equal(livingThread(found.pid), found.pid);
+  await until("its first thread has ended", () =>
+    / Z /.test(readFileSync(`/proc/${found.pid}/stat`, "utf8")),
+  );
+  assert.ok((livingThread(found.pid) ?? 0) > found.pid);
   assert.deepEqual(
     [isAlive(found), hasEnded(found), unreapedExit(found)],
     [true, false, undefined],
@@ -45,4 +57,13 @@ test("a process lives while any thread of it does, though its first one has ende
   assert.equal(killProcess(found, "SIGKILL"), true);
   await gone;
   assert.deepEqual([isAlive(found), hasEnded(found)], [false, true]);
+});
+
+test("a process whose threads have all ended is over, though who traces them holds them", () => {
+  const stat = `7 (held) Z 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 900 0`;
+  assert.equal(parseStat(7, stat, () => 8)?.startTime, "900");
+  assert.equal(
+    parseStat(7, stat, () => undefined),
+    undefined,
+  );
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { readFileSync } from "node:fs";
+import { opendirSync, readFileSync } from "node:fs";
 import { sleep } from "../timers.ts";
 
 /** A process, distinguished from a later one with the same pid by its start time (clock ticks since boot). */
@@ -27,17 +27,22 @@ export function identify(pid: number): NamedProcess | undefined {
   }
 }
 
-/** Reads /proc/PID/stat; undefined for a zombie. Exported for tests. */
-export function parseStat(pid: number, stat: string): NamedProcess | undefined {
+/** Reads /proc/PID/stat; undefined for a zombie. Exported for tests, in which other threads live or not. */
+export function parseStat(
+  pid: number,
+  stat: string,
+  thread: (pid: number) => number | undefined = livingThread,
+): NamedProcess | undefined {
   const fields = statFields(stat);
-  if (isOver(fields)) return undefined;
+  if (isOver(fields) || (fields[0] === "Z" && thread(pid) === undefined)) return undefined;
   const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
   return { pid, startTime: fields[19] ?? "", name };
 }
 
 /**
- * Whether no thread of it lives. The state is that of its first thread, which a program may end alone: then it is "Z",
- * and the number of threads, of which that one counts, says that there are more.
+ * Whether a process has ended as far as these fields tell. The state is that of its first thread, which a program may end
+ * alone: then it is "Z", and the number of threads, of which that one counts, says that there are more. Those may have
+ * ended as well, and be held by who traces them: `livingThread` knows.
  */
 export function isOver(fields: readonly string[]): boolean {
   const [state] = fields;
@@ -58,8 +63,7 @@ export function hasEnded(process: ProcessIdentity): boolean {
     const stat = readFileSync(`/proc/${process.pid}/stat`, "utf8");
     return parseStat(process.pid, stat)?.startTime !== process.startTime;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    return code === "ENOENT" || code === "ESRCH";
+    return isGoneError(error);
   }
 }
 
@@ -76,9 +80,44 @@ export function unreapedExit({ pid, startTime }: ProcessIdentity): number | unde
   }
   const fields = statFields(stat);
   const code = Number(fields[49]); // as wait(2) answers it
-  if (!isOver(fields) || fields[19] !== startTime || !Number.isInteger(code)) return undefined;
+  const isZombie = fields[0] === "Z" && livingThread(pid) === undefined;
+  if (!isZombie || fields[19] !== startTime || !Number.isInteger(code)) return undefined;
   const signal = code & 0x7f;
   return signal === 0 ? (code >> 8) & 0xff : 128 + signal;
+}
+
+/** So many threads of a process are looked at; of one whose first so many have all ended none is taken to live. */
+const mostThreads = 256;
+
+/** A thread of a process that lives, its first one as a rule; undefined where none does. Throws where it cannot be looked at. */
+export function livingThread(pid: number): number | undefined {
+  try {
+    using threads = opendirSync(`/proc/${pid}/task`);
+    for (let looked = 0; looked < mostThreads; looked += 1) {
+      const name = threads.readSync()?.name;
+      if (name === undefined) return undefined;
+      const [state] = statFields(textOf(`/proc/${pid}/task/${name}/stat`));
+      if (state !== undefined && !/^[ZX]?$/.test(state)) return Number(name);
+    }
+  } catch (error) {
+    if (!isGoneError(error)) throw error;
+  }
+  return undefined;
+}
+
+/** "" of what is gone. */
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    if (!isGoneError(error)) throw error;
+    return "";
+  }
+}
+
+function isGoneError(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ESRCH";
 }
 
 /** True while that very process lives: a thread of it at least. */

@@ -7,7 +7,7 @@ import type { Cancellable } from "../../base/cancellable.ts";
 import { errnoOf } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { cgroupMounts } from "../../base/os/mount-table.ts";
-import { killProcess, type ProcessIdentity } from "../../base/os/proc.ts";
+import { killProcess, livingThread, type ProcessIdentity } from "../../base/os/proc.ts";
 import { parseCgroups } from "../../base/os/proc-cgroup.ts";
 import { readStart } from "../../base/read-bounded.ts";
 import { sleep } from "../../base/timers.ts";
@@ -23,9 +23,28 @@ export async function ownCgroups(
   id: string,
   specPath: string,
 ): Promise<readonly string[]> {
+  // Of a thread that has ended v1 says that it is in no cgroup: of init's first one perhaps, while others of it live.
+  const thread = threadOf(pid);
+  return ownFolders(`/proc/${pid}${thread === pid ? "" : `/task/${thread}`}`, id, specPath);
+}
+
+/** One that lives; the first one where none does, or that cannot be told. */
+function threadOf(pid: number): number {
+  try {
+    return livingThread(pid) ?? pid;
+  } catch {
+    return pid;
+  }
+}
+
+async function ownFolders(
+  process: string,
+  id: string,
+  specPath: string,
+): Promise<readonly string[]> {
   let text: string;
   try {
-    text = await readFile(`/proc/${pid}/cgroup`, "utf8");
+    text = await readFile(`${process}/cgroup`, "utf8");
   } catch {
     return [];
   }
@@ -95,7 +114,7 @@ async function removeCgroup(
     } catch (error) {
       if (errnoOf(error) !== "EBUSY" || signal.aborted || performance.now() > endAt) throw error;
     }
-    await sleep(delayMs);
+    await sleep(delayMs, { signal });
   }
 }
 

@@ -257,14 +257,15 @@ export class SandboxRuntime implements PlatformRuntime, Disposable {
     cgroup: SandboxCgroup,
   ): Promise<void> {
     const step = { log: this.#log, task: id, failure: "sandbox process may have left something" };
+    // Each has its own time, however long the one before took: on a busy node nobody else does it.
+    await attempt(step, () => killLeftovers(identity, cgroup.folders, timeoutSignal(cleanUpMs)));
     await attempt(step, async () => {
-      const signal = timeoutSignal(cleanUpMs);
-      await killLeftovers(identity, cgroup.folders, signal);
-      if (cgroup.scope !== undefined)
-        await this.#options.scopes.stop(cgroup.scope.unit, { signal });
-      // However long that took: on a busy node nobody else removes them.
-      await removeCgroups(cgroup.folders, { log: this.#log, signal: timeoutSignal(cleanUpMs) });
+      if (cgroup.scope === undefined) return;
+      await this.#options.scopes.stop(cgroup.scope.unit, { signal: timeoutSignal(cleanUpMs) });
     });
+    await attempt(step, () =>
+      removeCgroups(cgroup.folders, { log: this.#log, signal: timeoutSignal(cleanUpMs) }),
+    );
   }
 
   #discard(bundle: Bundle): Promise<void> {

@@ -318,7 +318,7 @@ suite("a node that changes its runtime", { skip }, () => {
     await untouched();
   });
 
-  test("comes to Berth, killed at every step", async () => {
+  test("comes to Berth, killed at every step", async (t) => {
     const steps =
       "images cordon drain stop-kubelet remove-pods settings runtime start-kubelet check uncordon";
     let whole: Ending | undefined;
@@ -328,6 +328,7 @@ suite("a node that changes its runtime", { skip }, () => {
       if (ending.code !== 0) continue;
       // What is left to do then is so little that it may be over before the kill has come.
       assert.ok(["check", "uncordon"].includes(step), `${step}: ${ending.stdout}`);
+      t.diagnostic(`over before it was killed at ${step}`);
       whole = ending;
       break;
     }

@@ -7,7 +7,11 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { silentLogger } from "../../../src/base/logger.ts";
-import { killLeftovers, removeCgroups } from "../../../src/runtime/death/leftover-processes.ts";
+import {
+  killLeftovers,
+  ownCgroups,
+  removeCgroups,
+} from "../../../src/runtime/death/leftover-processes.ts";
 import { cgroupMounts } from "../../support/cgroups.ts";
 import { until } from "../../support/until.ts";
 import { within } from "./rig.ts";
@@ -68,6 +72,25 @@ test("cgroups of what is about to end are removed when it has", { skip }, async 
     folders.filter((folder) => existsSync(folder)),
     [],
   );
+});
+
+test("the cgroups of a process are found whose first thread has ended", { skip }, async (t) => {
+  const folders = await cgroupsOf(t, "headless");
+  const end = { x64: 60, arm64: 93 }[process.arch as "x64" | "arm64"];
+  const script = `require("koffi").load("libc.so.6").func("long syscall(long, long)")(${end}, 0)`;
+  const wait = `require("node:fs").readSync(0, Buffer.alloc(1));${script}`;
+  const child = spawn(process.execPath, ["-e", wait], { stdio: ["pipe", "ignore", "ignore"] });
+  t.after(() => child.kill("SIGKILL"));
+  const pid = child.pid ?? 0;
+  for (const folder of folders) writeFileSync(path.join(folder, "cgroup.procs"), String(pid));
+  const id = path.basename(folders[0] ?? "");
+  const before = await ownCgroups(pid, id, "");
+  assert.deepEqual(before.toSorted(), folders.toSorted());
+  child.stdin.end("x");
+  await until("its first thread has ended", () =>
+    / Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8")),
+  );
+  assert.deepEqual(await ownCgroups(pid, id, ""), before);
 });
 
 function refuse({ err }: { readonly err: Error }): never {
