@@ -178,7 +178,7 @@ suite("Exec", { skip: lacking(...podPrograms, "script") || tool.skip }, () => {
     const { code, stderr } = await client.ended;
     assert.equal(code, 1);
     assert.match(stderr, /berthd is stopping/);
-    await until("it is gone", () => !runs("4804"));
+    await until("it is gone", () => !runs("4804"), { timeoutMs: 5_000 });
     await bed.daemon.start();
     assert.equal(await crictl("exec", container, "echo", "back"), "back\n");
   });

@@ -315,17 +315,20 @@ suite("NRI", { skip: lacking(...podPrograms) }, () => {
       for (const file of installed) {
         const started = await pids(file);
         assert.equal(started.length, starts);
-        await until(`${file} runs once`, () => {
+        const isLastAlone = (): boolean => {
           assert.deepEqual(started.filter(isAlive), started.slice(-1));
           return true;
-        });
+        };
+        await until(`${file} runs once`, isLastAlone, { timeoutMs: 5_000 });
       }
       if (starts < 2) await daemon.kill9();
     }
     for (const file of installed) await rm(path.join(plugins, file));
     const last = (await Promise.all(installed.map(pids))).flat();
     await daemon.stop();
-    await until("none of them runs", () => last.filter(isAlive).length === 0);
+    await until("none of them runs", () => last.filter(isAlive).length === 0, {
+      timeoutMs: 5_000,
+    });
     await daemon.start();
   });
 
