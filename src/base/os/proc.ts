@@ -72,16 +72,15 @@ export function hasEnded(process: ProcessIdentity): boolean {
  * undefined when it lives, or nothing is left of it.
  */
 export function unreapedExit({ pid, startTime }: ProcessIdentity): number | undefined {
-  let stat: string;
+  let fields: readonly string[];
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    fields = statFields(readFileSync(`/proc/${pid}/stat`, "utf8"));
+    if (fields[0] !== "Z" || livingThread(pid) !== undefined) return undefined;
   } catch {
     return undefined;
   }
-  const fields = statFields(stat);
   const code = Number(fields[49]); // as wait(2) answers it
-  const isZombie = fields[0] === "Z" && livingThread(pid) === undefined;
-  if (!isZombie || fields[19] !== startTime || !Number.isInteger(code)) return undefined;
+  if (fields[19] !== startTime || !Number.isInteger(code)) return undefined;
   const signal = code & 0x7f;
   return signal === 0 ? (code >> 8) & 0xff : 128 + signal;
 }
