@@ -12,6 +12,7 @@ import { scratch } from "../test/support/scratch.ts";
 import { pushTestImages } from "../test/support/test-images.ts";
 import { memoryOf } from "./footprint.ts";
 import { obedient } from "./pod-cycle.ts";
+import { Samples } from "./samples.ts";
 import { table } from "./table.ts";
 
 const { values, positionals } = parseArgs({
@@ -63,7 +64,11 @@ const load = readFileSync("/proc/loadavg", "utf8").split(" ")[0];
 console.log(`load ${load}; ${pods} pods`);
 for (const { programs, all } of starts) {
   const rows = all.map(({ ms, cpuMs, stages }) => [`${ms}`, `${cpuMs}`, stages]);
-  const [wall, cpu] = [all.map(({ ms }) => ms), all.map(({ cpuMs }) => cpuMs)];
+  const [wall, cpu] = [new Samples(), new Samples()];
+  for (const { ms, cpuMs } of all) {
+    wall.add(ms);
+    cpu.add(cpuMs);
+  }
   console.log(`programs of ${programs}: median ${summary(wall)} ms, CPU ${summary(cpu)} ms`);
   console.log(table([["exec to serving, ms", "CPU, ms", "stages, ms"], ...rows]));
 }
@@ -75,9 +80,8 @@ interface Start {
   readonly stages: string;
 }
 
-function summary(values: readonly number[]): string {
-  const sorted = values.toSorted((a, b) => a - b);
-  return `${sorted[Math.floor(sorted.length / 2)]}, best ${sorted[0]}`;
+function summary(samples: Samples): string {
+  return `${samples.quantile(0.5)}, best ${samples.quantile(0)}`;
 }
 
 async function runPod(): Promise<void> {

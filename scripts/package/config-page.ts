@@ -1,21 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import { type DocumentedTable, documentedTables } from "../../src/config/documented-tables.ts";
 import { tomlValue } from "../../src/config/render.ts";
-import { type Field, sections } from "../../src/config/sections.ts";
-import { entryLines, escaped } from "./man-page.ts";
-
-export interface ConfigPage {
-  readonly version: string;
-  /** Of the page, in seconds since 1970. */
-  readonly seconds: number;
-}
-
-type Table = Readonly<Record<string, unknown>>;
+import { entryLines, escaped, type PageVersion, titleLine } from "./man-page.ts";
 
 /** berthd.toml(5): every key of the configuration, in man(7)'s macros. */
-export function configPage({ version, seconds }: ConfigPage): string {
-  const date = new Date(seconds * 1000).toISOString().slice(0, 10);
+export function configPage(page: PageVersion): string {
   return `${[
-    `.TH BERTHD.TOML 5 ${date} "berth ${version}"`,
+    titleLine("berthd.toml", 5, page),
     ".SH NAME",
     "berthd.toml \\- configuration of berthd",
     ".SH DESCRIPTION",
@@ -31,25 +22,7 @@ export function configPage({ version, seconds }: ConfigPage): string {
       "`systemctl reload berthd` makes a running daemon read the files again. Keys that need a restart are marked so; a change of them is named in the log and by `berth status`.",
     ),
     ".SH KEYS",
-    ...sections.flatMap((section) => [
-      ...table(section.key, section.doc, keys(section.fields, section.defaults as Table)),
-      ...section.fields.flatMap(({ key, property, doc, parts }) =>
-        parts === undefined
-          ? []
-          : table(
-              `${section.key}.${key}`,
-              doc,
-              keys(parts, (section.defaults as Table)[property] as Table),
-            ),
-      ),
-      ...(section.tables === undefined
-        ? []
-        : table(
-            `${section.key}.${section.tables.key}.NAME`,
-            section.tables.doc,
-            keys(section.tables.fields, section.tables.defaults as Table),
-          )),
-    ]),
+    ...documentedTables().flatMap(tableLines),
     ".SH FILES",
     ...entryLines(["/etc/berthd/config.toml", "The file, where no other is given with --config."]),
     ...entryLines(["/etc/berthd/config.d/*.toml", "What is put over it."]),
@@ -58,12 +31,15 @@ export function configPage({ version, seconds }: ConfigPage): string {
   ].join("\n")}\n`;
 }
 
-function table(name: string, doc: string, entries: readonly string[]): string[] {
+function tableLines({ name, doc, fields, defaults }: DocumentedTable): string[] {
   const heading = name === "" ? "Above all tables" : `[${name}]`;
-  return [`.SS ${escaped(heading)}`, escaped(doc), ...entries];
+  return [`.SS ${escaped(heading)}`, escaped(doc), ...keyLines(fields, defaults)];
 }
 
-function keys(fields: readonly Field[], defaults: Table): string[] {
+function keyLines(
+  fields: DocumentedTable["fields"],
+  defaults: DocumentedTable["defaults"],
+): string[] {
   return fields
     .filter(({ parts }) => parts === undefined)
     .flatMap(({ key, kind, doc, change, property, write }) => {

@@ -2,13 +2,17 @@
 import type { Command, Help } from "commander";
 import { styleHelp } from "../../src/cli/help-style.ts";
 
-/** What stands around the commands of a program in its manual page. */
-export interface ManPage {
-  /** 1 for commands of everybody's, 8 for those of administrators. */
-  readonly section: 1 | 8;
+/** Of what a page is, and when. */
+export interface PageVersion {
   readonly version: string;
   /** Of the page, in seconds since 1970. */
   readonly seconds: number;
+}
+
+/** What stands around the commands of a program in its manual page. */
+export interface ManPage extends PageVersion {
+  /** 1 for commands of everybody's, 8 for those of administrators. */
+  readonly section: 1 | 8;
   /** Names of variables, and what they do. */
   readonly environment: readonly Entry[];
   readonly files: readonly Entry[];
@@ -23,10 +27,9 @@ type Entry = readonly [term: string, meaning: string];
 
 /** The manual page of a program, in man(7)'s macros, made of what `--help` says of each of its commands. */
 export function manPage(program: Command, page: ManPage): string {
-  const date = new Date(page.seconds * 1000).toISOString().slice(0, 10);
   const name = program.name();
   return `${[
-    `.TH ${name.toUpperCase()} ${page.section} ${date} "berth ${page.version}"`,
+    titleLine(name, page.section, page),
     ".SH NAME",
     `${name} \\- ${escaped(firstClause(program.description()))}`,
     ".SH SYNOPSIS",
@@ -35,7 +38,7 @@ export function manPage(program: Command, page: ManPage): string {
     ".SH DESCRIPTION",
     escaped(program.description()),
     ".SH OPTIONS",
-    ...optionsOf(program).flatMap(({ term, meaning }) => entryLines([term, meaning])),
+    ...optionLines(optionsOf(program)),
     ".SH COMMANDS",
     ...commandsBelow(program).flatMap(commandLines),
     ".SH EXAMPLES",
@@ -46,6 +49,15 @@ export function manPage(program: Command, page: ManPage): string {
     ".SH SEE ALSO",
     page.seeAlso.map(escaped).join(", "),
   ].join("\n")}\n`;
+}
+
+export function titleLine(
+  name: string,
+  section: number,
+  { version, seconds }: PageVersion,
+): string {
+  const date = new Date(seconds * 1000).toISOString().slice(0, 10);
+  return `.TH ${name.toUpperCase()} ${section} ${date} "berth ${version}"`;
 }
 
 function section(heading: string, entries: readonly Entry[]): string[] {
@@ -72,9 +84,7 @@ function ownOptions(command: Command): string[] {
   const options = optionsOf(command);
   const common = options.filter(({ meaning }) => explained.has(meaning));
   return [
-    ...options
-      .filter((option) => !common.includes(option))
-      .flatMap(({ term, meaning }) => entryLines([term, meaning])),
+    ...optionLines(options.filter((option) => !common.includes(option))),
     ...(common.length === 0
       ? []
       : [".PP", escaped(`As above: ${common.map(({ long }) => long).join(", ")}.`)]),
@@ -111,6 +121,10 @@ function optionsOf(command: Command): ShownOption[] {
       term: help.optionTerm(option),
       meaning: help.optionDescription(option),
     }));
+}
+
+function optionLines(options: readonly ShownOption[]): string[] {
+  return options.flatMap(({ term, meaning }) => entryLines([term, meaning]));
 }
 
 /**

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { type DocumentedTable, documentedTables } from "./documented-tables.ts";
 import { tomlValue } from "./render.ts";
-import { type Field, sections } from "./sections.ts";
-
-type Table = Readonly<Record<string, unknown>>;
 
 /** The text of docs/configuration.md. */
 export function renderReference(): string {
@@ -26,28 +24,17 @@ export function renderReference(): string {
     'A duration is a string such as `"500ms"`, `"2s"` or `"1m30s"`. A size is a whole number of bytes or a',
     'string such as `"16KiB"` or `"4MiB"`. Paths are absolute.',
   ];
-  for (const section of sections) {
-    out.push(
-      "",
-      section.key === "" ? "## Keys above all tables" : `## [${section.key}]`,
-      "",
-      section.doc,
-    );
-    out.push("", ...fieldTable(section.fields, section.defaults as Table));
-    for (const { key, property, doc, parts } of section.fields) {
-      if (parts === undefined) continue;
-      const standard = (section.defaults as Table)[property] as Table;
-      out.push("", `## [${section.key}.${key}]`, "", doc, "", ...fieldTable(parts, standard));
-    }
-    const { tables } = section;
-    if (tables === undefined) continue;
-    out.push("", `## [${section.key}.${tables.key}.NAME]`, "", tables.doc);
-    out.push("", ...fieldTable(tables.fields, tables.defaults as Table));
+  for (const { name, doc, fields, defaults } of documentedTables()) {
+    const heading = name === "" ? "Keys above all tables" : `[${name}]`;
+    out.push("", `## ${heading}`, "", doc, "", ...fieldTable(fields, defaults));
   }
   return `${out.join("\n")}\n`;
 }
 
-function fieldTable(fields: readonly Field[], defaults: Table): string[] {
+function fieldTable(
+  fields: DocumentedTable["fields"],
+  defaults: DocumentedTable["defaults"],
+): string[] {
   const rows = fields.map((field) => {
     const value = tomlValue(field.write(defaults[field.property]));
     const fallback = field.parts === undefined ? `\`${value}\`` : "below";

@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { until } from "../../../test/support/until.ts";
+import { startHeadlessProcess } from "../../../test/support/headless-process.ts";
 import {
   hasEnded,
   identify,
@@ -37,23 +36,18 @@ for (const [signal, expected] of [
   });
 }
 
-test("a process lives while any thread of it does, though its first one has ended", async (t) => {
-  const end = { x64: 60, arm64: 93 }[process.arch as "x64" | "arm64"];
-  const script = `require("koffi").load("libc.so.6").func("long syscall(long, long)")(${end}, 0)`;
-  const child = spawn(process.execPath, ["-e", script], { stdio: "ignore" });
-  t.after(() => child.kill("SIGKILL"));
-  const found = identify(child.pid ?? 0);
+test("a process lives while any thread of it does, though its first one has ended", async () => {
+  using headless = startHeadlessProcess();
+  const found = identify(headless.pid);
   assert.ok(found);
   assert.equal(livingThread(found.pid), found.pid);
-  await until("its first thread has ended", () =>
-    / Z /.test(readFileSync(`/proc/${found.pid}/stat`, "utf8")),
-  );
+  await headless.loseHead();
   assert.ok((livingThread(found.pid) ?? 0) > found.pid);
   assert.deepEqual(
     [isAlive(found), hasEnded(found), unreapedExit(found)],
     [true, false, undefined],
   );
-  const gone = once(child, "exit");
+  const gone = headless.ended;
   assert.equal(killProcess(found, "SIGKILL"), true);
   await gone;
   assert.deepEqual([isAlive(found), hasEnded(found)], [false, true]);

@@ -13,6 +13,7 @@ import {
   removeCgroups,
 } from "../../../src/runtime/death/leftover-processes.ts";
 import { cgroupMounts } from "../../support/cgroups.ts";
+import { startHeadlessProcess } from "../../support/headless-process.ts";
 import { until } from "../../support/until.ts";
 import { within } from "./rig.ts";
 
@@ -76,20 +77,13 @@ test("cgroups of what is about to end are removed when it has", { skip }, async 
 
 test("the cgroups of a process are found whose first thread has ended", { skip }, async (t) => {
   const folders = await cgroupsOf(t, "headless");
-  const end = { x64: 60, arm64: 93 }[process.arch as "x64" | "arm64"];
-  const script = `require("koffi").load("libc.so.6").func("long syscall(long, long)")(${end}, 0)`;
-  const wait = `require("node:fs").readSync(0, Buffer.alloc(1));${script}`;
-  const child = spawn(process.execPath, ["-e", wait], { stdio: ["pipe", "ignore", "ignore"] });
-  t.after(() => child.kill("SIGKILL"));
-  const pid = child.pid ?? 0;
+  using headless = startHeadlessProcess();
+  const { pid } = headless;
   for (const folder of folders) writeFileSync(path.join(folder, "cgroup.procs"), String(pid));
   const id = path.basename(folders[0] ?? "");
   const before = await ownCgroups(pid, id, "");
   assert.deepEqual(before.toSorted(), folders.toSorted());
-  child.stdin.end("x");
-  await until("its first thread has ended", () =>
-    / Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8")),
-  );
+  await headless.loseHead();
   assert.deepEqual(await ownCgroups(pid, id, ""), before);
 });
 
