@@ -1,28 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { timeLimit } from "../base/deadline.ts";
-import { errnoOf, fault, isAbort, isFault } from "../base/errors.ts";
-import type { Logger } from "../base/logger.ts";
+import { fault, isAbort, isFault } from "../base/errors.ts";
 import { settlesWithin } from "../base/waits.ts";
-import type { ImagesConfig, RegistryConfig } from "../config/config.ts";
-import type { ContentStore, Digest } from "../content/ports.ts";
-import type { GarbageCollector } from "../garbage/ports.ts";
-import type { Resource } from "../metadata/leases.ts";
-import type { MetadataStore } from "../metadata/ports.ts";
-import type { Snapshotter } from "../snapshots/ports.ts";
-import { openArchive } from "./archive/archive.ts";
-import { ArchiveSource } from "./archive/archive-source.ts";
-import { type ArchivedImage, readArchive } from "./archive/read-archive.ts";
-import { isDiscarded, noteSources, standsFor } from "./discarded-layers.ts";
-import { type BuiltinImage, ImageCatalog } from "./image-catalog.ts";
-import { type ImageRecord, ImageRecords, isManaged, type NameChange } from "./image-records.ts";
-import type { BeginEarly, ImageSource } from "./image-source.ts";
-import { type ImageTree, noSource, otherPlatform, readImageTree } from "./image-tree.ts";
+import type { Digest } from "../content/ports.ts";
+import { isDiscarded } from "./discarded-layers.ts";
+import { ImageCatalog } from "./image-catalog.ts";
+import { ImageIntake, type Keep } from "./image-intake.ts";
+import type { ImageLibrary, ImagesOptions } from "./image-library.ts";
+import { type ImageRecord, ImageRecords, isManaged } from "./image-records.ts";
+import { type ImageTree, noSource } from "./image-tree.ts";
 import { imagesUsage } from "./images-usage.ts";
-import { labelTree } from "./label-tree.ts";
-import { DocumentReader } from "./manifest/document-reader.ts";
+import { loadArchive } from "./load-archive.ts";
 import type { Descriptor } from "./manifest/documents.ts";
-import type { Platform } from "./manifest/platform.ts";
 import { namingImage } from "./naming-image.ts";
 import type {
   DamageFinding,
@@ -36,74 +26,17 @@ import type {
   VerifiedCounts,
 } from "./ports.ts";
 import type { Transfer } from "./progress/transfer.ts";
-import { type TransferNews, Transfers } from "./progress/transfers.ts";
+import { Transfers } from "./progress/transfers.ts";
 import { PullFlights } from "./pull-flights.ts";
 import { PullPins, resourcesOf } from "./pull-pins.ts";
 import { destinationOf, pushStored } from "./push/push-stored.ts";
 import { canonicalName, parseReference, type Reference, repositoryName } from "./reference.ts";
 import { pullEachMeaning } from "./registry/each-meaning.ts";
 import { openRegistry } from "./registry/open-registry.ts";
-import type { Patience } from "./registry/patience.ts";
 import { RegistrySource } from "./registry/registry-source.ts";
 import { dropIdleDownloads, dropStaleIngests } from "./stale-ingests.ts";
 import { Unpacker } from "./unpack/unpacker.ts";
 import { verifyImages } from "./verify/verify-images.ts";
-
-export interface ImagesOptions {
-  readonly namespace: string;
-  readonly content: ContentStore;
-  readonly snapshotter: Snapshotter;
-  readonly garbage: GarbageCollector;
-  readonly metadata: MetadataStore;
-  /** Looked at for each pull, as is `registry`. */
-  readonly config: ImagesConfig;
-  readonly registry: RegistryConfig;
-  /** How often registries are asked again; tests have less. */
-  readonly patience?: Patience;
-  readonly platform: Platform;
-  readonly log: Logger;
-  /** Images that come with the daemon, such as the sandbox image. */
-  readonly builtin?: readonly BuiltinImage[];
-  /** Hears of each name that a pull, a load or a removal has changed. Must not throw. */
-  readonly onNameChange?: (change: NameChange) => void;
-  /** Hears of pulls and pushes as they go on. Must not throw. */
-  readonly onTransfer?: (news: TransferNews) => void;
-  /** How long processes that have extracted layers wait for more, in milliseconds. Default 0. */
-  readonly keepExtractorsMs?: number;
-  /** Shutdown: ends pulls that run, and such processes. */
-  readonly signal?: AbortSignal;
-}
-
-/** Images, with what lies below CRI's view of them. */
-export interface ImageLibrary extends Images {
-  /** containerd's view: names and targets. After changing them, call `refreshAll`. */
-  readonly records: ImageRecords;
-  /** Makes CRI's view of a record whose content and snapshots are there; false when they are not. */
-  refresh(record: ImageRecord, call: Cancellable): Promise<boolean>;
-  /** Call when others have changed records or made layers: shows the images that have become complete. */
-  refreshAll(call: Cancellable): Promise<void>;
-  /** The config document as the image has it, in JSON, for inspection; undefined for a built-in image. */
-  inspect(image: Image, call: Cancellable): Promise<string | undefined>;
-  /**
-   * Holds all blobs and layers of one image or of all against their digests, and drops what is damaged. Takes as long as
-   * reading and extracting them. `reference` is as for `find`; all images when left out. NOT_FOUND for an image that is
-   * not there.
-   */
-  verify(
-    reference: string | undefined,
-    call: Cancellable,
-  ): AsyncGenerator<DamageFinding, VerifiedCounts, undefined>;
-  /** Pulls and pushes that run. */
-  readonly transfers: Transfers;
-  /** The pull of an image that runs, by any name for it. */
-  transferOf(reference: string): Transfer | undefined;
-  /** The pull of this name and login that runs, if there is one. */
-  pulling(reference: string, auth: RegistryAuth | undefined): Transfer | undefined;
-  /** Pushes an image to its registry, or to another one. NOT_FOUND for one that is not there. */
-  push(reference: string, options: PushOptions): Promise<PushedImage>;
-  /** Removes what no image and no container needs; false when something is being made. */
-  collectGarbage(call: Cancellable): Promise<boolean>;
-}
 
 /** Of images at the start. */
 const readAtOnce = 4;
@@ -124,7 +57,7 @@ class StoredImages implements ImageLibrary {
   readonly #options: ImagesOptions;
   readonly #catalog: ImageCatalog;
   readonly #unpacker: Unpacker;
-  readonly #documents = new DocumentReader();
+  readonly #intake: ImageIntake;
   /** Targets of records that turned out to be no images. */
   readonly #unreadable = new Set<Digest>();
   readonly #pins: PullPins;
@@ -144,6 +77,12 @@ class StoredImages implements ImageLibrary {
     );
     this.#unpacker = new Unpacker(options);
     this.#pins = new PullPins(options.garbage, options.namespace);
+    this.#intake = new ImageIntake(options, {
+      records: this.records,
+      catalog: this.#catalog,
+      unpacker: this.#unpacker,
+      pins: this.#pins,
+    });
     this.#pulls = new PullFlights(signal);
     this.transfers = new Transfers(options.onTransfer);
     // What the records lead to, also where an older daemon has not labelled it.
@@ -224,7 +163,7 @@ class StoredImages implements ImageLibrary {
     const id = this.#catalog.imageOf(record);
     if (!id || isManaged(record)) return;
     try {
-      this.#tell(await this.records.adopt(record, id, call));
+      this.#intake.tell(await this.records.adopt(record, id, call));
       this.#catalog.changed();
     } catch (err) {
       this.#options.log.warn({ image: record.name, err }, "image cannot be labelled as managed");
@@ -240,7 +179,7 @@ class StoredImages implements ImageLibrary {
   async refresh({ target }: ImageRecord, call: Cancellable): Promise<boolean> {
     this.#catalog.changed();
     const { content, namespace } = this.#options;
-    const tree = await this.#readTree(noSource, target, call);
+    const tree = await this.#intake.readTree(noSource, target, call);
     const isWhole =
       this.#unpacker.has(tree.chainIds.at(-1) ?? "") ||
       tree.manifest.layers.every(({ digest }) => content.info(namespace, digest));
@@ -262,7 +201,7 @@ class StoredImages implements ImageLibrary {
     );
     const tree = this.#catalog.treeOf(image.id);
     if (!tree) throw fault("NOT_FOUND", `image "${image.id}" was removed meanwhile`);
-    await this.#unpackTree(tree, noSource, call);
+    await this.#intake.unpackTree(tree, noSource, call);
     this.#options.log.info(
       { image: image.repoTags[0] ?? "", id: image.id },
       "image unpacked for its first use",
@@ -309,10 +248,10 @@ class StoredImages implements ImageLibrary {
   async push(reference: string, { signal, ...options }: PushOptions): Promise<PushedImage> {
     const call = { signal };
     using pins = new DisposableStack();
-    const keepThem = this.#keeping(pins, call);
+    const keepThem = this.#intake.keeping(pins, call);
     const keep = (blobs: readonly Digest[]): Promise<void> =>
       keepThem(...blobs.map((id) => ({ type: "content", id })));
-    const settings = { ...this.#options, documents: this.#documents, keep };
+    const settings = { ...this.#options, documents: this.#intake.documents, keep };
     const { target, name } = this.#targetOf(reference);
     const destination = options.destination || name;
     // Before it is shown to others: as long as it likes, and of any characters, it is no name.
@@ -340,58 +279,8 @@ class StoredImages implements ImageLibrary {
     return { target: tree.target, name: undefined };
   }
 
-  async load(
-    path: string,
-    { name, onImage, onStep, signal }: LoadOptions,
-  ): Promise<readonly Image[]> {
-    const { content, namespace, platform } = this.#options;
-    const call = { signal };
-    using pins = new DisposableStack();
-    const keep = this.#keeping(pins, call);
-    try {
-      await using archive = await openArchive(path, call);
-      const from = {
-        archive,
-        content,
-        namespace,
-        keep: (id: Digest) => keep({ type: "content", id }),
-        onStep,
-      };
-      const source = new ArchiveSource(from);
-      const images: Image[] = [];
-      const reading = { ...from, documents: this.#documents, platform };
-      const listed = await readArchive(reading, name, call);
-      const wanted = archive.isInflated ? await this.#layersOf(listed, source, call, keep) : [];
-      await using _ahead = source.fetchAhead(wanted, call);
-      for (const found of listed) {
-        const image = await this.#register(found, source, call, keep);
-        onImage?.(image, found.names);
-        images.push(image);
-      }
-      return images;
-    } catch (error) {
-      this.#options.garbage.schedule(namespace); // what came in, and belongs to no image
-      throw notLoaded(path, error);
-    }
-  }
-
-  /** Those of the images that can be read; of others it is told when they are registered. */
-  async #layersOf(
-    images: readonly ArchivedImage[],
-    source: ImageSource,
-    call: Cancellable,
-    keep: Keep,
-  ): Promise<readonly Descriptor[]> {
-    const layers: Descriptor[] = [];
-    for (const { target } of images) {
-      try {
-        const keepOne = (id: Digest): Promise<void> => keep({ type: "content", id });
-        layers.push(...(await this.#readTree(source, target, call, keepOne)).manifest.layers);
-      } catch (error) {
-        if (!isFault(error)) throw error;
-      }
-    }
-    return layers;
+  load(path: string, options: LoadOptions): Promise<readonly Image[]> {
+    return loadArchive(path, options, this.#options, this.#intake);
   }
 
   async *verify(
@@ -433,7 +322,7 @@ class StoredImages implements ImageLibrary {
     if (image && this.#catalog.isBuiltin(image)) {
       throw fault("FAILED_PRECONDITION", `cannot remove image "${reference}": it is built in`);
     }
-    this.#tell(await this.records.remove(this.#catalog.namesOf(reference), { signal }));
+    this.#intake.tell(await this.records.remove(this.#catalog.namesOf(reference), { signal }));
     this.#catalog.changed();
     await dropIdleDownloads(this.#options); // a client that removes an image wants its space
     using limit = timeLimit(collectMs);
@@ -462,14 +351,14 @@ class StoredImages implements ImageLibrary {
     const { config, content, namespace, log } = this.#options;
     const startedAt = performance.now();
     using pins = new DisposableStack();
-    const keepThem = this.#keeping(pins, call);
+    const keepThem = this.#intake.keeping(pins, call);
     const keep: Keep = (...kept) => {
       progress(Number.POSITIVE_INFINITY); // who waits for a collection does not stand still
       return keepThem(...kept);
     };
     using client = await openRegistry(reference, auth, {
       ...this.#options,
-      documents: this.#documents,
+      documents: this.#intake.documents,
     });
     const { pullProgressTimeoutMs, maxConcurrentDownloads } = config;
     try {
@@ -488,7 +377,7 @@ class StoredImages implements ImageLibrary {
         });
         const byDigest = `${repositoryName(reference)}@${target.digest}`;
         const names = [...new Set([canonicalName(reference), byDigest])];
-        return this.#register({ target, names }, source, call, keep);
+        return this.#intake.register({ target, names }, source, call, keep);
       });
       const durationMs = Math.round(performance.now() - startedAt);
       log.info({ image: canonicalName(reference), id: image.id, durationMs }, "image pulled");
@@ -497,77 +386,6 @@ class StoredImages implements ImageLibrary {
       if (isAbort(error) && call.signal.aborted) throw call.signal.reason;
       throw namingImage(error, canonicalName(reference));
     }
-  }
-
-  /** Brings in what the target leads to, unpacks it, and only then names it. */
-  async #register(
-    { target, names }: ArchivedImage,
-    source: ImageSource,
-    call: Cancellable,
-    keep: Keep,
-  ): Promise<Image> {
-    const tree = await this.#readTree(source, target, call, (id) => keep({ type: "content", id }));
-    const others = otherPlatform(tree, this.#options.platform);
-    const [name = tree.id] = names;
-    if (others) this.#options.log.warn({ image: name, ...others }, "image is for another platform");
-    await keep(...resourcesOf(tree, this.#options.snapshotter));
-    await this.#unpackTree(tree, source, call);
-    // Also by its id, as containerd's CRI has it: some clients look for that.
-    this.#tell(await this.records.point([...names, tree.id], tree.target, call));
-    this.#catalog.learn(tree);
-    const image = this.#catalog.find(tree.id);
-    if (!image) throw fault("INTERNAL", `image "${tree.id}" was registered but is not listed`);
-    return image;
-  }
-
-  #tell(changes: readonly NameChange[]): void {
-    for (const change of changes) this.#options.onNameChange?.(change);
-  }
-
-  /** Keeps what is brought in from collections until `pins` are disposed. */
-  #keeping(pins: DisposableStack, call: Cancellable): Keep {
-    return async (...kept) => {
-      pins.use(await this.#pins.keep(kept, call));
-    };
-  }
-
-  async #unpackTree(tree: ImageTree, source: ImageSource, call: Cancellable): Promise<void> {
-    const { content, namespace, config } = this.#options;
-    const discards = config.discardUnpackedLayers;
-    const chained = tree.manifest.layers.map((layer, at) => ({
-      layer,
-      diffId: tree.document.diffIds[at] ?? layer.digest,
-      chainId: tree.chainIds[at] ?? layer.digest,
-    }));
-    const isGiven = (digest: Digest): boolean => {
-      const known = content.info(namespace, digest);
-      return known !== undefined && source.gives(known);
-    };
-    const stepOf = ({ digest, size }: Descriptor, state: TransferStep["state"]): void =>
-      source.onStep?.({
-        digest,
-        kind: "layer",
-        state,
-        doneBytes: state === "waiting" && !isGiven(digest) ? 0 : size,
-        totalBytes: size,
-      });
-    for (const { layer } of chained) stepOf(layer, "waiting");
-    const layers = chained.map((one) => ({
-      digest: one.layer.digest,
-      diffId: one.diffId,
-      chainId: one.chainId,
-      sizeBytes: one.layer.size,
-      fetch: async (own: Cancellable, begin: BeginEarly) => {
-        if (isGiven(one.layer.digest)) return;
-        const known = content.info(namespace, one.layer.digest);
-        if (!known && discards && (await standsFor(this.#options, one, source, own))) return;
-        await source.fetch(one.layer, own, begin);
-      },
-      onState: (state: TransferStep["state"]) => stepOf(one.layer, state),
-    }));
-    await this.#unpacker.unpack(layers, call);
-    if (discards) for (const one of chained) await noteSources(this.#options, one);
-    await labelTree(this.#options, tree, { withoutLayers: discards });
   }
 
   #isDiscarded({ manifestDigest }: ImageTree): boolean {
@@ -580,16 +398,6 @@ class StoredImages implements ImageLibrary {
     const { config, garbage, namespace } = this.#options;
     if (config.discardUnpackedLayers) garbage.schedule(namespace);
   }
-
-  #readTree(
-    source: ImageSource,
-    target: ArchivedImage["target"],
-    call: Cancellable,
-    keep?: (blob: Digest) => Promise<void>,
-  ): Promise<ImageTree> {
-    const reading = { ...this.#options, documents: this.#documents, ...(keep && { keep }) };
-    return readImageTree(reading, source, target, call);
-  }
 }
 
 /** Who hears of a pull that goes on. */
@@ -601,27 +409,4 @@ interface Pulling {
 /** Callers with other credentials must not share a pull. */
 function pullKey(reference: Reference, auth: RegistryAuth | undefined): string {
   return JSON.stringify([canonicalName(reference), auth ?? null]);
-}
-
-type Keep = (...kept: readonly Resource[]) => Promise<void>;
-
-/** What is wrong with an archive, or with the disk. */
-const toldOfLoads = [
-  "INVALID_ARGUMENT",
-  "FAILED_PRECONDITION",
-  "RESOURCE_EXHAUSTED",
-  "UNKNOWN",
-] as const;
-
-function notLoaded(path: string, error: unknown): unknown {
-  const isTold = isFault(error, ...toldOfLoads);
-  if (!isTold && !isBroken(error)) return error;
-  const code = isTold ? error.code : "INVALID_ARGUMENT";
-  const why = isTold ? error.message : `it is cut off or damaged: ${error.message}`;
-  return fault(code, `cannot load "${path}": ${why}`, { cause: error });
-}
-
-/** Whether zlib reports a broken archive. */
-function isBroken(error: unknown): error is Error {
-  return /^Z(STD_error)?_/.test(errnoOf(error) ?? "");
 }

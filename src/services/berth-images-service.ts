@@ -9,7 +9,7 @@ import type {
   BerthTransferStepInit,
   BerthVerifyResponseInit,
 } from "../gen/berth.gen.ts";
-import type { ImageLibrary } from "../images/create-images.ts";
+import type { ImageLibrary } from "../images/image-library.ts";
 import type { LoadOptions, RegistryAuth, TransferStep, VerifiedCounts } from "../images/ports.ts";
 import { changesDuring, Transfer } from "../images/progress/transfer.ts";
 import type { ServiceImpl } from "../rpc/service.ts";

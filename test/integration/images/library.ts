@@ -5,11 +5,8 @@ import { defaultConfig } from "../../../src/config/defaults.ts";
 import { createContentStore } from "../../../src/content/content-store.ts";
 import type { ContentStore } from "../../../src/content/ports.ts";
 import { Collector } from "../../../src/garbage/collector.ts";
-import {
-  createImages,
-  type ImageLibrary,
-  type ImagesOptions,
-} from "../../../src/images/create-images.ts";
+import { createImages } from "../../../src/images/create-images.ts";
+import type { ImageLibrary, ImagesOptions } from "../../../src/images/image-library.ts";
 import { imagesTable } from "../../../src/images/image-records.ts";
 import { hostPlatform } from "../../../src/images/manifest/platform.ts";
 import type { Image } from "../../../src/images/ports.ts";
