@@ -16,7 +16,7 @@ import { type Scratch, scratch } from "../support/scratch.ts";
 const emulator = "qemu-aarch64-static";
 const timeoutMs = 15 * 60_000;
 const groups = [
-  "src/base/os/!(process-scan).test.ts",
+  "src/base/os/!(process-scan|living-thread).test.ts",
   "src/pause/*.test.ts",
   "src/oci/**/*.test.ts",
   "src/network/{result,conf,plugin-args,result-cache}.test.ts",

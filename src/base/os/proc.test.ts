@@ -4,16 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startHeadlessProcess } from "../../../test/support/headless-process.ts";
-import {
-  hasEnded,
-  identify,
-  isAlive,
-  killProcess,
-  livingThread,
-  parseStat,
-  unreapedExit,
-} from "./proc.ts";
+import { hasEnded, identify, isAlive, parseStat, unreapedExit } from "./proc.ts";
 
 for (const [signal, expected] of [
   ["SIGTERM", 7],
@@ -35,23 +26,6 @@ for (const [signal, expected] of [
     assert.deepEqual([hasEnded(earlier), unreapedExit(earlier)], [true, undefined]);
   });
 }
-
-test("a process lives while any thread of it does, though its first one has ended", async () => {
-  using headless = startHeadlessProcess();
-  const found = identify(headless.pid);
-  assert.ok(found);
-  assert.equal(livingThread(found.pid), found.pid);
-  await headless.loseHead();
-  assert.ok((livingThread(found.pid) ?? 0) > found.pid);
-  assert.deepEqual(
-    [isAlive(found), hasEnded(found), unreapedExit(found)],
-    [true, false, undefined],
-  );
-  const gone = headless.ended;
-  assert.equal(killProcess(found, "SIGKILL"), true);
-  await gone;
-  assert.deepEqual([isAlive(found), hasEnded(found)], [false, true]);
-});
 
 test("a process whose threads have all ended is over, though who traces them holds them", () => {
   const stat = `7 (held) Z 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 2 0 900 0`;

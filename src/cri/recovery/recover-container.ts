@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../../base/cancellable.ts";
-import { deadline } from "../../base/deadline.ts";
 import { fault } from "../../base/errors.ts";
 import { nowNanos } from "../../base/now.ts";
+import { turnLimit } from "../../base/turn-limit.ts";
 import { unlessAborted } from "../../base/waits.ts";
 import type { FoundTask, Task } from "../../client/ports.ts";
 import { type RemainsNeeds, removeRemains } from "../container/container-remove.ts";
@@ -122,7 +122,7 @@ async function salvageLog(
   record: ContainerRecord,
   { signal }: Cancellable,
 ): Promise<void> {
-  using limit = deadline(salvageMs, "salvaging the log", signal);
+  using limit = turnLimit(salvageMs, signal);
   try {
     await logs.salvage(logOptionsOf(record), limit);
   } catch (err) {

@@ -7,7 +7,7 @@ import { errnoOf, fault, toFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { Silence } from "../../base/silence.ts";
-import { timeoutSignal } from "../../base/timers.ts";
+import { turnLimit } from "../../base/turn-limit.ts";
 import { untilAborted } from "../../base/waits.ts";
 import { Bundle, eraseFolder, type TaskFolders } from "../bundle/bundle.ts";
 import { foldersIn } from "../bundle/folders-in.ts";
@@ -142,7 +142,8 @@ async function reachShim(ports: RecoverPorts, found: Found, call: Cancellable): 
     // First: a shim that was just started hangs while its log has no reader.
     const logPump = pump.use(openLog(bundle, log));
     const request = { binary, bootstrap, namespace, id, attempts: 1, log };
-    const shim = await ports.pool.connect(request, { signal: loadSignal(ports, call) });
+    using limit = turnLimit(ports.loadTimeoutMs, call.signal);
+    const shim = await ports.pool.connect(request, limit);
     if (!shim.hold(id)) throw fault("UNAVAILABLE", "shim has ended");
     pump.move();
     if (logPump !== null) shim.adoptLog(logPump);
@@ -171,7 +172,8 @@ async function recoverTask(
   const { namespace, id } = bundle;
   try {
     if (shim === undefined) throw reach.failure;
-    const signal = loadSignal(ports, call);
+    using limit = turnLimit(ports.loadTimeoutMs, call.signal);
+    const { signal } = limit;
     const { pid } = await shim.api.State({ id, execId: "" }, { signal, namespace });
     ports.adopt(bundle, shim, sandboxId, pid);
     return undefined;
@@ -215,10 +217,6 @@ async function recoverPod(
 async function isBare(bundle: Bundle): Promise<boolean> {
   const names = await readdir(bundle.path).catch(() => undefined);
   return names?.length === 0 && !(await isInRuntime(bundle));
-}
-
-function loadSignal(ports: RecoverPorts, call: Cancellable): AbortSignal {
-  return AbortSignal.any([call.signal, timeoutSignal(ports.loadTimeoutMs)]);
 }
 
 /** A bundle that does not say which shim it is of is taken for the usual one's. */

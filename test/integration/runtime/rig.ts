@@ -66,6 +66,8 @@ export class Rig implements AsyncDisposable {
   readonly shim: string;
   readonly launch: ShimLaunch;
   readonly events: SeenEvent[] = [];
+  /** Of the next manager. */
+  shimLoadMs = 5_000;
   manager: TaskManager;
   readonly #listeners = new Set<() => void>();
   readonly #eventServer: EventServer;
@@ -241,7 +243,7 @@ export class Rig implements AsyncDisposable {
       sink: this.sink,
       shimEvents: this.#eventServer,
       shimLaunch: () => this.launch,
-      timeouts: { shimLoadMs: 5_000, shimCleanupMs: 10_000, shimShutdownMs: 3_000 },
+      timeouts: { shimLoadMs: this.shimLoadMs, shimCleanupMs: 10_000, shimShutdownMs: 3_000 },
     });
   }
 }

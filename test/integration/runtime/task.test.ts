@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { makeFifo, openFifoReader } from "../../../src/base/os/fifo.ts";
 import { unmountBelow } from "../../../src/base/os/mount-table.ts";
 import { run } from "../../../src/base/process.ts";
@@ -367,6 +369,26 @@ onEveryShim(
     });
   },
 );
+
+onEveryShim("recovery loses no task because the daemon was held up", async (rig) => {
+  const id = newId();
+  const task = await rig.create(namespace, id, rig.options(["sleep", "1000"], { id }), within());
+  await task.start("", within());
+  const { pid } = task.shim;
+  rig.shimLoadMs = 600;
+  const manager = await rig.restart();
+  process.kill(pid, "SIGSTOP");
+  const recovering = manager.recover(within());
+  await sleep(200);
+  spawn("sh", ["-c", `sleep 0.6; kill -CONT ${pid}`], { stdio: "ignore" });
+  await nextTurn(); // in a timer what has come would be read before other timers
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
+  const { lost } = await recovering;
+  await until("the task is there", () => manager.get(namespace, id) !== undefined);
+  assert.deepEqual(lost, []);
+  assert.equal(manager.get(namespace, id)?.pid, task.pid);
+  assert.equal(isRunning(task.pid), true);
+});
 
 onEveryShim("recovery ends a shim that outlived its bundle", async (rig) => {
   const id = newId();

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Deadline } from "./deadline.ts";
+import { onAbort } from "./on-abort.ts";
+import { startInterval, timeoutReason } from "./timers.ts";
+
+/** How much a look at the clock adds at most. */
+const lookMs = 100;
+/** A thread that hardly ever gets its turn goes on after so many times the limit. */
+const longest = 20;
+
+/**
+ * As `timeLimit`, for a wait at whose end something is destroyed: counted is the time in which this thread had its turns. What
+ * held it up, be it its own work or a machine with too much to do, held up the other side as well, or left its answer unread.
+ * Ends after twenty times `ms` at the latest.
+ */
+export function turnLimit(ms: number, ...signals: AbortSignal[]): Deadline {
+  const abort = new AbortController();
+  const from = performance.now();
+  let seen = from;
+  let counted = 0;
+  const isOver = (): boolean => counted >= ms || seen - from >= ms * longest;
+  const timer = startInterval(
+    () => {
+      const now = performance.now();
+      counted += Math.min(now - seen, lookMs);
+      seen = now;
+      // What has come meanwhile is read first.
+      if (isOver()) setImmediate(() => abort.abort(timeoutReason()));
+    },
+    Math.min(lookMs, ms),
+  ).unref();
+  const reactions = signals.map((signal) => onAbort(signal, (why) => abort.abort(why)));
+  const stop = (): void => {
+    timer.stop();
+    for (const reaction of reactions) reaction[Symbol.dispose]();
+  };
+  abort.signal.addEventListener("abort", stop, { once: true });
+  return { signal: abort.signal, [Symbol.dispose]: stop };
+}
