@@ -58,6 +58,7 @@ const withKubelets = [
   "kubectl",
   "kubelet",
   "kubelet-user-namespaces",
+  "systemd-migration",
 ];
 using coverage = new CoverageRun(path.resolve(import.meta.dirname, "../build"));
 const steps: readonly Step[] = [

@@ -43,6 +43,7 @@ export const longFiles: readonly string[] = [
   "test/e2e/conformance/cluster.test.ts",
   "test/e2e/conformance/cluster-migration.test.ts",
   "test/e2e/conformance/kubelet.test.ts",
+  "test/e2e/conformance/systemd-migration.test.ts",
   "test/e2e/conformance/limits-with-shims.test.ts",
   "test/e2e/conformance/image-kills.test.ts",
   "test/e2e/conformance/critest.test.ts",

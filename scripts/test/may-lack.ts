@@ -10,7 +10,7 @@ const mayLack: readonly RegExp[] = [
   // Built from Go sources, or installed by nobody: setup.sh says so.
   /^needs (crictl|critest|kubelet|kubectl|kube-[a-z-]+|coredns|client|[a-z-]+): .*(go|Go|build-tools)/s,
   /^needs (containerd-shim-[a-z0-9.-]+|buildkitd|buildctl): scripts\/node scripts\/build-tools\.ts$/,
-  /^needs (criu|criu, ctr|systemd-analyze|tinyproxy)$/,
+  /^needs (criu|criu, ctr|systemd|systemd-analyze|tinyproxy)$/,
   /^needs a newer runc: /,
   /^needs the history of the repository$/,
   // Of the kernel or the host.

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
+import { cgroupMounts } from "../cgroups.ts";
 import { must, type RunOptions } from "../run.ts";
 import { GivenUp, until } from "../until.ts";
 
@@ -39,13 +40,26 @@ touch /run/box-is-up
 while :; do sleep 1000 & wait; done
 `;
 
+/** What a box is made of, where that is not a shell that only waits. */
+export interface BoxKind {
+  /** A script for sh, with the box's name and folder; it touches /run/box-is-up. */
+  readonly firstProcess: string;
+  /** Besides those that every box has. */
+  readonly namespaces: readonly string[];
+  /** All of it is in this cgroup, below each hierarchy's mount, which is there. */
+  readonly cgroup: string;
+}
+
 /** Makes one whose files are below `folder`. */
-export async function openBox(name: string, folder: string): Promise<Box> {
+export async function openBox(name: string, folder: string, kind?: BoxKind): Promise<Box> {
   for (const below of ["lib", "log"]) await mkdir(path.join(folder, below), { recursive: true });
-  const unshare = "unshare --pid --fork --kill-child --mount --net --uts".split(" ");
-  const argv = ["--pdeathsig", "KILL", ...unshare, "sh", "-c", firstProcess, name, folder];
+  const namespaces = ["--pid", "--mount", "--net", "--uts", ...(kind?.namespaces ?? [])];
+  const script = kind?.firstProcess ?? firstProcess;
+  const unshare = ["unshare", "--fork", "--kill-child", ...namespaces];
+  const argv = ["setpriv", "--pdeathsig", "KILL", ...unshare, "sh", "-c", script, name, folder];
   const said = openSync(path.join(folder, "box.log"), "a");
-  const child = spawn("setpriv", argv, { stdio: ["ignore", said, said], cwd: "/" });
+  const [program = "", ...args] = kind === undefined ? argv : await inCgroup(kind.cgroup, argv);
+  const child = spawn(program, args, { stdio: ["ignore", said, said], cwd: "/" });
   closeSync(said);
   const pid = await until(`${name} has its first process`, () => {
     if (child.exitCode !== null) throw new GivenUp(`${name}: unshare: exit ${child.exitCode}`);
@@ -54,7 +68,9 @@ export async function openBox(name: string, folder: string): Promise<Box> {
   const inside = (words: readonly string[]): string[] => [
     "nsenter",
     `--target=${pid}`,
-    ..."--pid --mount --net --uts --wd=/ --".split(" "),
+    ...namespaces,
+    "--wd=/",
+    "--",
     ...words,
   ];
   const seen = (place: string): string => path.join(`/proc/${pid}/root`, place);
@@ -79,6 +95,13 @@ export async function openBox(name: string, folder: string): Promise<Box> {
       await gone;
     },
   };
+}
+
+/** `argv` as a child of a shell's that has entered it: it, and all that it starts, is there. */
+async function inCgroup(cgroup: string, argv: readonly string[]): Promise<string[]> {
+  const files = (await cgroupMounts()).map((mount) => `'${mount}${cgroup}/cgroup.procs'`);
+  const enter = files.map((file) => `echo $$ >${file} && `).join("");
+  return ["sh", "-c", `${enter}exec "$@"`, "sh", ...argv];
 }
 
 /** The one child of a program that waits for it; undefined while there is none. */

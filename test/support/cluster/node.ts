@@ -132,7 +132,7 @@ export async function startNode(
   };
 }
 
-async function writeBerthConfig(folder: string, settings: NodeSettings): Promise<string> {
+export async function writeBerthConfig(folder: string, settings: NodeSettings): Promise<string> {
   const confDir = path.join(folder, "net.d");
   await mkdir(confDir, { recursive: true });
   const network = conflist({
@@ -167,7 +167,7 @@ async function writeBerthConfig(folder: string, settings: NodeSettings): Promise
   return file;
 }
 
-async function writeKubeletAndProxyConfig(
+export async function writeKubeletAndProxyConfig(
   folder: string,
   { box, address, cgroupRoot, credentials, containerd, diskBytes }: NodeSettings,
 ): Promise<{ readonly kubelet: string; readonly proxy: string }> {
