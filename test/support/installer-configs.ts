@@ -61,18 +61,114 @@ imports = ["conf.d/*.toml"]
 [plugins."io.containerd.nri.v1.nri"]
   disable = true
 [plugins."io.containerd.transfer.v1.local"]
+  max_concurrent_downloads = 10
   max_concurrent_unpacks = 4
+  concurrent_layer_fetch_buffer = 8388608
 `,
     },
     becomes: {
       grpc: { gid: 120 },
       metrics: { address: "127.0.0.1:1338" },
+      // The CRI plugin pulls itself, without the transfer service, where layers are discarded.
       images: { discard_unpacked_layers: true },
       registry: { config_path: "/etc/containerd/certs.d:/etc/docker/certs.d" },
       runtime: { handlers: { runc: { type: runc } } },
       nri: { enable: false },
     },
-    lost: ['plugins."io.containerd.transfer.v1.local".max_concurrent_unpacks'],
+    lost: [
+      'plugins."io.containerd.transfer.v1.local".max_concurrent_unpacks',
+      'plugins."io.containerd.transfer.v1.local".concurrent_layer_fetch_buffer',
+    ],
+  },
+  {
+    by: "AKS on containerd 2.3",
+    texts: {
+      "config.toml": `version = 4
+oom_score = -999
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "mcr.microsoft.com/oss/kubernetes/pause:3.10"
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "/etc/containerd/certs.d"
+[plugins."io.containerd.cri.v1.runtime"]
+  enable_cdi = true
+[plugins."io.containerd.cri.v1.runtime".containerd]
+  default_runtime_name = "nvidia-container-runtime"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.nvidia-container-runtime]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.nvidia-container-runtime.options]
+  BinaryName = "/usr/bin/nvidia-container-runtime"
+  SystemdCgroup = true
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.kata]
+  runtime_type = "io.containerd.kata.v2"
+  privileged_without_host_devices = true
+  snapshotter = "erofs"
+  pod_annotations = ["io.katacontainers.*"]
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.kata.options]
+  ConfigPath = "/usr/share/defaults/kata-containers/configuration.toml"
+[metrics]
+  address = "0.0.0.0:10257"
+`,
+    },
+    becomes: {
+      registry: { config_path: "/etc/containerd/certs.d" },
+      runtime: {
+        default_handler: "nvidia-container-runtime",
+        handlers: {
+          "nvidia-container-runtime": {
+            type: runc,
+            binary_name: "/usr/bin/nvidia-container-runtime",
+            systemd_cgroup: true,
+          },
+          kata: {
+            type: "io.containerd.kata.v2",
+            privileged_without_host_devices: true,
+            pod_annotations: ["io.katacontainers.*"],
+            options: { ConfigPath: "/usr/share/defaults/kata-containers/configuration.toml" },
+          },
+        },
+      },
+      metrics: { address: "0.0.0.0:10257" },
+    },
+    lost: [
+      'plugins."io.containerd.cri.v1.images".pinned_images.sandbox',
+      'plugins."io.containerd.cri.v1.runtime".containerd.runtimes.kata.snapshotter',
+    ],
+  },
+  {
+    by: "Talos 1.10 and newer, with its parts",
+    texts: {
+      "containerd.toml": `version = 3
+disabled_plugins = ["io.containerd.internal.v1.tracing"]
+imports = ["conf.d/*.part"]
+[debug]
+level = "info"
+format = "json"
+`,
+      "conf.d/00-base.part": `version = 3
+[plugins."io.containerd.cri.v1.images"]
+  discard_unpacked_layers = true
+  use_local_image_pull = true
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+  base_runtime_spec = "/etc/cri/conf.d/base-spec.json"
+[plugins."io.containerd.nri.v1.nri"]
+  disable = true
+`,
+      "conf.d/20-customization.part": `version = 3
+[metrics]
+  address = "0.0.0.0:11234"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "registry.k8s.io/pause:3.10"
+  agent = "registry.example.com/agent:1"
+`,
+    },
+    becomes: {
+      log: { level: "info", format: "json" },
+      images: { discard_unpacked_layers: true, pinned: ["registry.example.com/agent:1"] },
+      runtime: { handlers: { runc: { base_runtime_spec: "/etc/cri/conf.d/base-spec.json" } } },
+      nri: { enable: false },
+      metrics: { address: "0.0.0.0:11234" },
+    },
+    lost: ["disabled_plugins", 'plugins."io.containerd.cri.v1.images".pinned_images.sandbox'],
   },
   {
     by: "EKS, Amazon Linux 2023",
@@ -136,7 +232,6 @@ root = "/mnt/containers"
       metrics: { address: "0.0.0.0:10257" },
     },
     lost: [
-      "oom_score",
       "root",
       `${v2}.cni.conf_template`,
       "proxy_plugins.overlaybd.type",
@@ -222,13 +317,7 @@ state = "/run/k3s/containerd"
       runtime: { handlers: { runc: { systemd_cgroup: true } } },
       registry: { config_path: "/var/lib/rancher/k3s/agent/etc/containerd/certs.d" },
     },
-    lost: [
-      "root",
-      "state",
-      "grpc.address",
-      'plugins."io.containerd.internal.v1.opt".path',
-      'plugins."io.containerd.cri.v1.images".use_local_image_pull',
-    ],
+    lost: ["root", "state", "grpc.address", 'plugins."io.containerd.internal.v1.opt".path'],
   },
   {
     by: "kind",

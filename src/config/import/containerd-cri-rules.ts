@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { lost, nothing, type Rule, to, toHandler } from "./rule.ts";
+import { countOrLost, lost, nothing, type Rule, to, toHandler } from "./rule.ts";
 
 const runtime = "cri/containerd/runtimes/*";
 
@@ -62,10 +62,21 @@ export const containerdCriRules: readonly Rule[] = [
     quiet: ["", "0s", "0"],
     becomes: to("cri.exec_sync_drain_timeout"),
   },
+  // finishPulls has these two: they say something together with others.
+  { at: "cri/max_concurrent_downloads", becomes: countOrLost },
+  { at: "cri/pinned_images/*", becomes: nothing },
   {
-    at: "cri/max_concurrent_downloads",
-    quiet: [3],
-    becomes: to("images.max_concurrent_downloads"),
+    at: "cri/concurrent_layer_fetch_buffer",
+    quiet: [0],
+    becomes: lost("a layer comes over one connection"),
+  },
+  // Layers are on the disk before an image is named, in any case.
+  { at: "cri/image_pull_with_sync_fs", becomes: nothing },
+  { at: "cri/use_local_image_pull", becomes: nothing },
+  {
+    at: "cri/runtime_platforms/**",
+    quiet: [""],
+    becomes: lost("all handlers have the same layers"),
   },
   {
     at: "cri/image_pull_progress_timeout",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { furtherRuncOptions, isRuncType } from "../runc-options.ts";
 import { containerdCriRules } from "./containerd-cri-rules.ts";
-import { lost, nothing, type Rule, to, toLevel } from "./rule.ts";
+import { transfer } from "./containerd-pulls.ts";
+import { countOrLost, lost, nothing, type Rule, to, toLevel } from "./rule.ts";
 
 const own =
   "berthd keeps what it knows in a folder of its own; to have it on the same disk, set root";
@@ -53,7 +54,7 @@ export const containerdRules: readonly Rule[] = [
     quiet: [""],
     becomes: lost("Go plugins are not loaded; berthd's are JavaScript: docs/plugins.md"),
   },
-  { at: "oom_score", quiet: [0], becomes: lost("set OOMScoreAdjust= in berthd.service") },
+  { at: "oom_score", quiet: [0, -999], becomes: lost("set OOMScoreAdjust= in berthd.service") },
   {
     at: "disabled_plugins",
     quiet: [[]],
@@ -170,6 +171,32 @@ export const containerdRules: readonly Rule[] = [
     at: "plugins/io.containerd.service.v1.tasks-service/rdt_config_file",
     quiet: [""],
     becomes: lost("classes of resctrl are taken as they are mounted"),
+  },
+  { at: `${transfer}/max_concurrent_downloads`, becomes: countOrLost },
+  { at: `${transfer}/config_path`, becomes: nothing },
+  {
+    at: `${transfer}/max_concurrent_unpacks`,
+    quiet: [0, 1],
+    becomes: lost("layers are unpacked two or three at once, of all pulls together"),
+  },
+  {
+    at: `${transfer}/concurrent_layer_fetch_buffer`,
+    quiet: [0],
+    becomes: lost("a layer comes over one connection"),
+  },
+  {
+    at: `${transfer}/unpack_config/**`,
+    becomes: lost("layers become root file systems by overlayfs"),
+  },
+  {
+    at: "plugins/io.containerd.image-verifier.v1.bindir/**",
+    quiet: ["/opt/containerd/image-verifier/bin", 10, "10s"],
+    becomes: lost("signatures of images are not checked by berthd: use an admission policy"),
+  },
+  {
+    at: "plugins/io.containerd.shim.v1.manager/env",
+    quiet: [[]],
+    becomes: lost("set Environment= in berthd.service: shims have it, too"),
   },
   { at: "plugins/**", quiet: quietTuning, becomes: lost(tunes) },
 ];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isRecord } from "../../base/is-record.ts";
+import { finishPulls } from "./containerd-pulls.ts";
 import { isKnownOption } from "./containerd-rules.ts";
 import { at, put, remove, type Table } from "./tables.ts";
 
@@ -19,6 +20,7 @@ export function finishContainerd(document: Table, facts: Facts): readonly Lost[]
   const isUsual = host === "127.0.0.1" && [undefined, "0", ""].includes(port as string);
   if (!isUsual) putStream(document, host, textOf(port, "0"));
   nameDeprecated(document);
+  finishPulls(document, facts);
   return [...danglingDefault(document), ...dropUnknownOptions(document)];
 }
 

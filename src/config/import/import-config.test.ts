@@ -72,6 +72,49 @@ test("a value that berthd does not take is told, and the rest is taken", () => {
   assert.match(lost[0]?.reason ?? "", /does not take this value: bad value of "log\.level"/);
 });
 
+const images = "plugins.'io.containerd.cri.v1.images'";
+const transfer = "plugins.'io.containerd.transfer.v1.local'";
+for (const [name, text, becomes] of [
+  ["the transfer service, which pulls", `[${transfer}]\nmax_concurrent_downloads = 10\n`, 10],
+  [
+    "the transfer service beside the CRI plugin's default",
+    `[${images}]\nmax_concurrent_downloads = 3\n[${transfer}]\nmax_concurrent_downloads = 10\n`,
+    10,
+  ],
+  [
+    "the CRI plugin, which pulls itself then",
+    `[${images}]\nmax_concurrent_downloads = 8\n[${transfer}]\nmax_concurrent_downloads = 10\n`,
+    8,
+  ],
+  [
+    "a CRI plugin that pulls itself, by its default",
+    `[${images}]\nuse_local_image_pull = true\n[${transfer}]\nmax_concurrent_downloads = 10\n`,
+    undefined,
+  ],
+  ["no limit", `[${transfer}]\nmax_concurrent_downloads = 0\n`, 64],
+  ["more than berthd's most", `[${images}]\nmax_concurrent_downloads = 100\n`, 64],
+  ["what both have by default", `[${transfer}]\nmax_concurrent_downloads = 3\n`, undefined],
+] as const) {
+  test(`the downloads at once are those of ${name}`, () => {
+    const imported = importConfig(files({ "config.toml": `version = 3\n${text}` }));
+    const made = parse(imported.text) as { images?: { max_concurrent_downloads?: number } };
+    assert.equal(made.images?.max_concurrent_downloads, becomes);
+    assert.deepEqual(imported.lost, []);
+  });
+}
+
+test("the hosts of the transfer service are the registries', where the CRI plugin has none", () => {
+  const text = `version = 3\n[${transfer}]\nconfig_path = "/etc/containerd/certs.d"\n`;
+  const own = `${text}[${images}.registry]\nconfig_path = "/etc/own.d"\n`;
+  for (const [toml, place] of [
+    [text, "/etc/containerd/certs.d"],
+    [own, "/etc/own.d"],
+  ] as const) {
+    const imported = importConfig(files({ "config.toml": toml }));
+    assert.equal(imported.text, `[registry]\nconfig_path = "${place}"\n`);
+  }
+});
+
 for (const [level, ours] of [
   ["warning", "warn"],
   ["panic", "fatal"],

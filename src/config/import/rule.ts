@@ -51,6 +51,10 @@ export function lost(reason: string): Rule["becomes"] {
   return () => ({ lost: reason });
 }
 
+/** A number that something else takes up; what is none is told. */
+export const countOrLost: Rule["becomes"] = (value) =>
+  Number.isInteger(value) ? [] : { lost: "it is no whole number" };
+
 /** What needs no word at all. */
 export const nothing: Rule["becomes"] = () => [];
 
