@@ -166,7 +166,7 @@ test("berthd config default prints a commented file that is valid", async () => 
 });
 
 const oldContainerd = `version = 2
-oom_score = -999
+oom_score = -500
 [debug]
 level = "warn"
 [plugins."io.containerd.grpc.v1.cri".registry.mirrors."reg.example:5000"]
