@@ -179,7 +179,7 @@ suite("a node of systemd's that changes its runtime", { skip }, () => {
       // A reboot would start it.
       await node.box.must("systemctl", ["start", "kubelet"]);
       await whole(other);
-      command = /--back$/.test(other) ? there : `${there} --back`;
+      command = other.endsWith("--back") ? there : `${there} --back`;
       await isOf(command === there ? "containerd" : "berth");
     }
     if (command !== there) await whole(command);

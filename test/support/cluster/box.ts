@@ -56,10 +56,13 @@ export async function openBox(name: string, folder: string, kind?: BoxKind): Pro
   const namespaces = ["--pid", "--mount", "--net", "--uts", ...(kind?.namespaces ?? [])];
   const script = kind?.firstProcess ?? firstProcess;
   const unshare = ["unshare", "--fork", "--kill-child", ...namespaces];
-  const argv = ["setpriv", "--pdeathsig", "KILL", ...unshare, "sh", "-c", script, name, folder];
+  const shell = [...unshare, "sh", "-c", script, name, folder];
+  const argv = kind === undefined ? shell : await inCgroup(kind.cgroup, shell);
   const said = openSync(path.join(folder, "box.log"), "a");
-  const [program = "", ...args] = kind === undefined ? argv : await inCgroup(kind.cgroup, argv);
-  const child = spawn(program, args, { stdio: ["ignore", said, said], cwd: "/" });
+  const child = spawn("setpriv", ["--pdeathsig", "KILL", ...argv], {
+    stdio: ["ignore", said, said],
+    cwd: "/",
+  });
   closeSync(said);
   const pid = await until(`${name} has its first process`, () => {
     if (child.exitCode !== null) throw new GivenUp(`${name}: unshare: exit ${child.exitCode}`);

@@ -14,9 +14,9 @@ import { containerdSocket, writeContainerdConfig } from "./other-runtime.ts";
 export interface KubeadmNode {
   readonly box: Box;
   /** A file of the node. */
-  read(file: string): Promise<string>;
+  readonly read: (file: string) => Promise<string>;
   /** `active enabled`, and so on. */
-  unit(name: string): Promise<string>;
+  readonly unit: (name: string) => Promise<string>;
 }
 
 export interface KubeadmSettings extends NodeSettings {
