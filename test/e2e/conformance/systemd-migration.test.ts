@@ -102,6 +102,8 @@ suite("a node of systemd's that changes its runtime", { skip }, () => {
   async function typeAndCut(command: string, cuts: readonly Cut[]): Promise<string> {
     for (const cut of cuts) {
       const { code, stdout, stderr } = await type(command, cut);
+      // What the last steps do is so little that it may be over before the kill has come.
+      if (/^\S+ (uses Berth|is back) already\b/.test(stdout)) return stdout;
       assert.match(stdout, new RegExp(`^${cut.at}: `, "m"), stderr);
       if (code === 0) return stdout;
     }
@@ -156,7 +158,8 @@ suite("a node of systemd's that changes its runtime", { skip }, () => {
     );
     await isOf("berth");
     for (const file of files) assert.ok((await node.read(file)).includes(ours), file);
-    const back = /^node-a uses Berth; back: (berth migrate .*)$/m.exec(told)?.[1] ?? told;
+    const back =
+      /^node-a uses Berth; back: (berth migrate .*)$/m.exec(told)?.[1] ?? `${there} --back`;
     await typeAndCut(
       back,
       ["cordon", "drain", ...each, "annotate", "uncordon"].map((at) => ({ at, afterMs: 60 })),
@@ -194,7 +197,8 @@ suite("a node of systemd's that changes its runtime", { skip }, () => {
     await writeFile(node.box.seen(packagedDropIn), flagged);
     await node.box.must("systemctl", ["daemon-reload"]);
     await node.box.must("systemctl", ["restart", "kubelet"]);
-    const told = await typeAndCut(`berth migrate --node ${node.box.name}`, [
+    const there = `berth migrate --node ${node.box.name}`;
+    const told = await typeAndCut(there, [
       { at: "settings" },
       { at: "settings", afterMs: 30 },
       { at: "runtime" },
@@ -202,7 +206,8 @@ suite("a node of systemd's that changes its runtime", { skip }, () => {
     await isOf("berth");
     assert.equal(await node.read(packagedDropIn), flagged);
     assert.match(await node.read(zz), /--container-runtime-endpoint=unix:\/\/\/run\/berthd/);
-    const back = /^node-a uses Berth; back: (berth migrate .*)$/m.exec(told)?.[1] ?? told;
+    const back =
+      /^node-a uses Berth; back: (berth migrate .*)$/m.exec(told)?.[1] ?? `${there} --back`;
     await typeAndCut(back, [{ at: "settings" }, { at: "start-kubelet" }]);
     await isOf("containerd");
     await assert.rejects(node.read(zz), { code: "ENOENT" });
