@@ -15,6 +15,8 @@ const soonDays = 14;
 const mostFolders = 1000;
 /** The kubelet's own, which it renews by itself as long as the API server signs. */
 const kubeletCertificate = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+/** What it shows to those that ask it; made by itself for a year where it is given none. */
+const kubeletServing = "/var/lib/kubelet/pki/kubelet.crt";
 const pem = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 const doesNotStart =
@@ -51,9 +53,21 @@ export const certificates: Check = {
     if (own?.held !== undefined) found.push(...ofText(own.file, own.held, use));
     else if (own !== undefined && own.file !== kubeletCertificate)
       found.push(...(await lookAt(host, own.file, use)));
+    found.push(...(await ofServing(patient)));
     return found.length > 0 ? found : [ok("no certificate ends soon")];
   },
 };
+
+/** Of what it has made itself; with one from elsewhere the old file is nobody's any more. */
+async function ofServing(patient: Patient): Promise<Finding[]> {
+  const { serverTLSBootstrap, tlsCertFile } = (await patient.kubelet())?.settings ?? {};
+  if (serverTLSBootstrap === true || tlsCertFile !== undefined) return [];
+  return lookAt(patient.host, kubeletServing, {
+    why: "those that check it refuse it: metrics-server, and the API server for `kubectl logs` and `exec`, where they are told to",
+    isNeeded: false,
+    mend: "rm /var/lib/kubelet/pki/kubelet.crt /var/lib/kubelet/pki/kubelet.key && systemctl restart kubelet",
+  });
+}
 
 /** Certificates in the folders of registries, by the endings that are usual there. */
 async function ofRegistries({ host, config }: Patient): Promise<string[]> {

@@ -10,6 +10,7 @@ import { holdersOf } from "../facts/database-holders.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
 import { packageCommand } from "../package-command.ts";
 import type { Patient } from "../patient.ts";
+import { unitFindings } from "./unit-settings.ts";
 
 /** What systemd gives services by itself is half a million. */
 const fewDescriptors = 65_536;
@@ -28,6 +29,7 @@ export const daemon: Check = {
       ...conditionsOf(facts),
       ...(await confinementOf(patient, facts)),
       ...(await descriptorsOf(patient, facts.pid ?? holder)),
+      ...(await unitFindings(patient)),
     ];
   },
 };

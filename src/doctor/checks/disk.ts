@@ -52,6 +52,8 @@ export const disk: Check = {
       found.push(...spaceOf(`${name} folder ${folder}`, facts, { folder, mend }));
     }
     found.push(...(await kindOf(patient, await nearest(patient, config.root))));
+    for (const { name, folder } of folders.slice(1))
+      found.push(...(await readOnly(patient, name, folder)));
     if (pods !== undefined) found.push(...(await unsharedOf(patient, pods)));
     return found;
   },
@@ -146,6 +148,24 @@ async function kindOf({ host, config }: Patient, folder: string): Promise<Findin
     );
   }
   return found;
+}
+
+/** Of another folder than the root, on a file system of its own. */
+async function readOnly(patient: Patient, name: string, folder: string): Promise<Finding[]> {
+  const { host, config } = patient;
+  const place = host.at(await nearest(patient, folder));
+  const own = host.at(await nearest(patient, config.root));
+  const mounts = await mountsHolding([place, own]);
+  const mount = mounts.of(place);
+  if (mount === undefined || mount.mountPoint === mounts.of(own)?.mountPoint) return [];
+  if (!mount.options.includes("ro") && !mount.superOptions.includes("ro")) return [];
+  return [
+    error({
+      what: `the ${name} folder ${folder} lies on a file system that is read-only (${mount.mountPoint})`,
+      why: "no pod can be started: what belongs to it is not written",
+      mend: `dmesg | grep -i -E 'i/o error|remount' | tail -n 5; mount -o remount,rw ${shellWord(mount.mountPoint)}`,
+    }),
+  ];
 }
 
 /** Where pods' volumes are mounted, and whence mounts of pods that ask for it come to the node. */

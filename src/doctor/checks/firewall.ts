@@ -10,6 +10,7 @@ import { error, type Finding, note, ok, warning } from "../finding.ts";
 import { packageCommand } from "../package-command.ts";
 import type { Patient } from "../patient.ts";
 import { dropsForwarded, inBoth } from "./forward-rules.ts";
+import { heldLock } from "./rules-lock.ts";
 
 const answerMs = 5_000;
 const mostBytes = 64 * 1024 * 1024;
@@ -25,6 +26,7 @@ export const firewall: Check = {
     if (networks.length > 0 && host.isOurs && process.getuid?.() === 0)
       found.push(...(await dropped(patient, networks, call)), ...(await bothKinds(patient, call)));
     if (networks.length > 0) found.push(...(await firewalld(patient, networks)));
+    found.push(...(await heldLock(patient)));
     return found.length > 0 ? found : [ok("nothing is seen that keeps pods' packets")];
   },
 };

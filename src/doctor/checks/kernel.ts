@@ -59,9 +59,22 @@ export const kernel: Check = {
     const found: Finding[] = [...ofVersion(release)];
     const builtIn = await builtInModules(host, release);
     for (const wanted of modules) found.push(await ofModule(host, wanted, builtIn));
+    found.push(...(await ofSeccomp(host)));
     return found;
   },
 };
+
+/** Filters of system calls, which the kernel shows by what they may do. */
+async function ofSeccomp(host: Host): Promise<Finding[]> {
+  if (await host.has("/proc/sys/kernel/seccomp/actions_avail")) return [];
+  return [
+    warning({
+      what: "the kernel has no seccomp",
+      why: "containers run without a filter of system calls, and those that ask for one, as `seccompProfile: RuntimeDefault` does, are refused",
+      mend: "boot a kernel that has CONFIG_SECCOMP_FILTER=y",
+    }),
+  ];
+}
 
 function ofVersion(release: string): Finding[] {
   const [, major = "", minor = ""] = /^(\d+)\.(\d+)/.exec(release) ?? [];
@@ -99,9 +112,11 @@ async function ofModule(
   const mend =
     loaded === undefined
       ? `# this kernel loads no modules: boot one that has ${option}=y`
-      : (await hasLostModules(host, loaded))
-        ? `${atStart} # and start the node anew when its pods may end: the kernel that runs has no modules any more, another one was installed in its place`
-        : `modprobe ${name} && ${atStart}`;
+      : (await host.value("/proc/sys/kernel/modules_disabled")) === "1"
+        ? `${atStart} # and start the node anew when its pods may end: kernel.modules_disabled is 1, and nothing is loaded until then`
+        : (await hasLostModules(host, loaded))
+          ? `${atStart} # and start the node anew when its pods may end: the kernel that runs has no modules any more, another one was installed in its place`
+          : `modprobe ${name} && ${atStart}`;
   return level({ what: `the kernel has no ${name}`, why, mend });
 }
 

@@ -6,10 +6,12 @@ import { flagOf } from "../facts/processes.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
 import type { Patient } from "../patient.ts";
+import { kubeletCheckpoints } from "./kubelet-checkpoints.ts";
 import { kubeletConf } from "./kubelet-conf.ts";
 import { kubeletFiles } from "./kubelet-files.ts";
 import { flagFindings, inFlags } from "./kubelet-flags.ts";
 import { removeKeys, setKey } from "./kubelet-key.ts";
+import { staticPods } from "./static-pods.ts";
 
 /** What kubeadm has made a node with. */
 const kubeadmFlags = "/var/lib/kubelet/kubeadm-flags.env";
@@ -29,6 +31,8 @@ export const kubelet: Check = {
       ...(facts.problems.length === 0 ? await endpointOf(patient, facts) : []),
       ...flagFindings(facts),
       ...(facts.problems.length === 0 ? await kubeletFiles(host, facts) : []),
+      ...(facts.problems.length === 0 ? await kubeletCheckpoints(host, facts) : []),
+      ...(facts.problems.length === 0 ? await staticPods(host, facts) : []),
       ...(await swapOf(host, facts)),
       ...(await kubeletConf(host, facts, call)),
     ];

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+import { X509Certificate } from "node:crypto";
 import { readlink } from "node:fs/promises";
 import path from "node:path";
+import { shellWord } from "../../base/shell-word.ts";
 import type { Check } from "../check.ts";
 import { type KubeletFacts, pathOf } from "../facts/kubelet.ts";
 import { flagOf } from "../facts/processes.ts";
 import { error, type Finding, note, ok, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
+import { clientCertificate } from "./kubelet-conf.ts";
 import { inFlags } from "./kubelet-flags.ts";
 import { setKey } from "./kubelet-key.ts";
 
@@ -16,6 +19,7 @@ const stub = "/run/systemd/resolve/stub-resolv.conf";
 const better = "/etc/kubernetes/resolv.conf";
 /** By which a kubelet that has joined is known. */
 const usualConf = "/etc/kubernetes/kubelet.conf";
+const usualCertificate = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 const mostLinks = 4;
 /** A name as Kubernetes has it: parts of lower-case letters, digits and dashes. */
 const nodeName = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
@@ -31,6 +35,7 @@ export const names: Check = {
       found.push(
         ...(await ofPods(host, kubelet)),
         ...(await ofName(host, kubelet)),
+        ...(await ofCertificate(host, kubelet)),
         ...(await ofMachine(host)),
       );
     return found.length > 0 ? found : [ok("there are name servers, and the node has its names")];
@@ -113,6 +118,43 @@ async function ofName(host: Host, kubelet: KubeletFacts): Promise<Finding[]> {
   }
   const why = "the API server refuses a node of that name, and the kubelet's pods with it";
   return [error({ what: `${name} is no name for a node`, why, mend })];
+}
+
+/** A node that is called otherwise than when it joined. */
+async function ofCertificate(host: Host, kubelet: KubeletFacts): Promise<Finding[]> {
+  const given = flagOf(kubelet.flags, "hostname-override");
+  const name = (given ?? (await host.value("/proc/sys/kernel/hostname")) ?? "").toLowerCase();
+  const own = await clientCertificate(host, kubelet.flags).catch(() => undefined);
+  const text = own?.held ?? (await host.text(own?.file ?? usualCertificate).catch(() => undefined));
+  const [first = ""] =
+    /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(text ?? "") ?? [];
+  const joinedAs = nodeIn(first);
+  // Some clouds give nodes names of their own, which the kubelet is told of in another way.
+  const isClouds = (flagOf(kubelet.flags, "cloud-provider") ?? "") !== "";
+  if (name === "" || joinedAs === undefined || joinedAs === name || isClouds) return [];
+  return [
+    error({
+      what: `the kubelet calls the node ${name}, and its certificate is for ${joinedAs}`,
+      why: "the API server takes nothing from it for a node of another name: the node becomes NotReady",
+      mend:
+        given === undefined
+          ? `hostnamectl set-hostname ${shellWord(joinedAs)} && systemctl restart kubelet`
+          : inFlags(
+              `s#(--hostname-override[= ])[^ "]*#\\1${joinedAs}#`,
+              "--hostname-override",
+              kubelet,
+            ),
+    }),
+  ];
+}
+
+function nodeIn(certificate: string): string | undefined {
+  try {
+    const { subject } = new X509Certificate(certificate);
+    return /^CN=system:node:(\S+)$/m.exec(subject)?.[1];
+  } catch {
+    return undefined;
+  }
 }
 
 /** The API server knows a node by the name in its certificate, and takes no other one from it. */

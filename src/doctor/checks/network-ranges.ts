@@ -83,8 +83,8 @@ async function withoutIpv6({ host }: Patient, ranges: readonly Range[]): Promise
   if (range === undefined) return [];
   const key = "net.ipv6.conf.all.disable_ipv6";
   const value = await host.value(`/proc/sys/${key.replaceAll(".", "/")}`);
-  if (value === "0") return [];
   const { file, name } = range.network;
+  if (value === "0") return unforwarded(host, range);
   return [
     error({
       what: `network ${name} gives addresses of ${range.subnet}, and IPv6 is off on this node`,
@@ -93,6 +93,18 @@ async function withoutIpv6({ host }: Patient, ranges: readonly Range[]): Promise
         value === undefined
           ? `boot without ipv6.disable=1, or take the range out of ${file}`
           : `sysctl -w ${key}=0 && echo ${key}=0 >>/etc/sysctl.d/90-berth.conf`,
+    }),
+  ];
+}
+
+async function unforwarded(host: Host, { subnet, network }: Range): Promise<Finding[]> {
+  const key = "net.ipv6.conf.all.forwarding";
+  if ((await host.value(`/proc/sys/${key.replaceAll(".", "/")}`)) !== "0") return [];
+  return [
+    error({
+      what: `network ${network.name} gives addresses of ${subnet}, and ${key} is 0`,
+      why: "the node forwards nothing of IPv6: pods reach neither Services nor other nodes by it",
+      mend: `sysctl -w ${key}=1 && echo ${key}=1 >>/etc/sysctl.d/90-berth.conf`,
     }),
   ];
 }

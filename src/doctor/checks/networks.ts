@@ -11,6 +11,7 @@ import { findPlugin, runPlugin } from "../../network/exec.ts";
 import type { Check } from "../check.ts";
 import { error, type Finding, note, ok, warning } from "../finding.ts";
 import type { Patient } from "../patient.ts";
+import { countFindings } from "./address-count.ts";
 import { anotherPlugin, missingPlugin, networkCommand } from "./network-mends.ts";
 import { rangeFindings } from "./network-ranges.ts";
 
@@ -36,7 +37,8 @@ export const networks: Check = {
     for (const [type, one] of types) plugins.push(...(await pluginOf(patient, type, one, call)));
     const isUsable = plugins.every(({ level }) => level !== "error");
     for (const one of all.slice(used.length)) found.push(unused(one, used[0], isUsable));
-    return [...found, ...plugins, ...(await rangeFindings(patient, used))];
+    const ranges = await rangeFindings(patient, used);
+    return [...found, ...plugins, ...ranges, ...(await countFindings(patient, used))];
   },
 };
 

@@ -28,9 +28,33 @@ export const otherRuntimes: Check = {
     const found = others.filter(({ process }) => names.has(process)).map(running);
     const known = await knownToKubeadm(patient);
     if (known.length > 1) found.push(ambiguous(known));
+    found.push(...(await ofCrictl(patient)));
     return found.length > 0 ? found : [ok("no other container runtime runs here")];
   },
 };
+
+/** Somebody who looks for pods with it is told of another runtime's. */
+async function ofCrictl({ host, socket, config, configuration }: Patient): Promise<Finding[]> {
+  const file = "/etc/crictl.yaml";
+  const text = (await host.text(file).catch(() => "")) ?? "";
+  const endpoint = /^(?:runtime|image)-endpoint:\s*["']?(?:unix:\/\/)?(\/[^\s"']+)/m.exec(
+    text,
+  )?.[1];
+  const ours = [socket, ...config.grpc.also].map(canonical);
+  if (endpoint === undefined || configuration.isUnread || ours.includes(canonical(endpoint)))
+    return [];
+  return [
+    note({
+      what: `crictl is set to ${endpoint} by ${file}, and not to ${socket}`,
+      why: "it tells of another runtime's pods and images, or of none",
+      mend: `sed -i -E 's#^(runtime|image)-endpoint:.*#\\1-endpoint: unix://${socket}#' ${file}`,
+    }),
+  ];
+}
+
+function canonical(file: string): string {
+  return file.replace(/^\/var\/run\//, "/run/");
+}
 
 function running({ name, process }: Other): Finding {
   return note({

@@ -39,6 +39,14 @@ export const runtimes: Check = {
   },
 };
 
+/** As docs/support.md has it. */
+const oldestShim = [1, 6] as const;
+
+function isBefore(version: readonly number[], [major, minor]: readonly [number, number]): boolean {
+  const [ownMajor = 0, ownMinor = 0] = version;
+  return ownMajor < major || (ownMajor === major && ownMinor < minor);
+}
+
 /** The program that each pod begins with, which this same installation brings: no image is pulled for it. */
 async function sandboxOf({ host }: Patient): Promise<Finding[]> {
   const file = pauseBinaryPath();
@@ -97,6 +105,17 @@ async function shimOf(
           what: `the shim ${file} of handler ${name} does not run: it tells no version`,
           why: "pods of this handler cannot be started: the file is damaged, or for another kind of machine",
           mend: await anew(host, file, "shim"),
+        }),
+      ];
+    }
+    if (isRunc && version !== undefined && isBefore(version, oldestShim)) {
+      return [
+        warning({
+          what: `the shim ${file} of handler ${name} is ${version.join(".")}, older than ${oldestShim.join(".")}`,
+          why: "berthd is tried with none so old; what newer ones have mended is told of in docs/advisories.md",
+          mend: isPackages(file)
+            ? "apt-get update && apt-get install -y --only-upgrade containerd containerd.io"
+            : await anew(host, file, "shim"),
         }),
       ];
     }

@@ -56,6 +56,18 @@ const rules: readonly Rule[] = [
     level: warning,
     why: "pods with `hostUsers: false` cannot be made",
   },
+  ...["net", "mnt", "pid", "ipc", "uts", "cgroup"].map((kind) => ({
+    name: `user.max_${kind}_namespaces`,
+    least: 512,
+    level: error,
+    why: "each pod has one or more: beyond it none is made, `no space left on device`",
+  })),
+  {
+    name: "kernel.keys.root_maxkeys",
+    least: 10_000,
+    level: warning,
+    why: "each container has a keyring: beyond it none is started, `unable to join session keyring: disk quota exceeded`",
+  },
 ];
 
 /** What the kubelet sets itself, unless it is told to leave the kernel alone: then it does not start. */
@@ -88,6 +100,7 @@ export const sysctls: Check = {
     for (const rule of rules) found.push(...(await ofRule(host, rule)));
     for (const table of tables) found.push(...(await ofTable(host, table)));
     found.push(...(await ofThreads(host)), ...(await ofInotify(host)));
+    found.push(...(await ofKeys(host)), ...(await ofNeighbours(host)));
     const kubelet = await patient.kubelet();
     if (kubelet?.settings["protectKernelDefaults"] === true)
       found.push(...(await protectedOnes(host)));
@@ -128,6 +141,36 @@ async function ofThreads(host: Host): Promise<Finding[]> {
         mend: set(most, 2 * limit),
       }),
     );
+  }
+  return found;
+}
+
+/** Root's keys: most containers' keyrings are among them. */
+async function ofKeys(host: Host): Promise<Finding[]> {
+  const users = (await host.value("/proc/key-users")) ?? "";
+  const [, used = "", most = ""] = /^\s*0:\s+\d+\s+\S+\s+(\d+)\/(\d+)/m.exec(users) ?? [];
+  if (used === "" || Number(used) < Number(most) * fullShare) return [];
+  const why =
+    "when it is reached, no container is started: `unable to join session keyring: disk quota exceeded`";
+  const mend = set("kernel.keys.root_maxkeys", Math.max(1_000_000, 2 * Number(most)));
+  return [error({ what: `root has ${used} of ${most} keys of the kernel's keyrings`, why, mend })];
+}
+
+/** The table of neighbours: pods and nodes that this one speaks to. It is one for all network namespaces. */
+async function ofNeighbours(host: Host): Promise<Finding[]> {
+  const found: Finding[] = [];
+  for (const [family, table] of [
+    ["ipv4", "arp_cache"],
+    ["ipv6", "ndisc_cache"],
+  ]) {
+    const [, first = ""] = ((await host.value(`/proc/net/stat/${table}`)) ?? "").split("\n");
+    const count = Number.parseInt(first, 16);
+    const name = `net.${family}.neigh.default.gc_thresh3`;
+    const most = await numberOf(host, name);
+    if (most === undefined || !(count >= most * fullShare)) continue;
+    const what = `the table of neighbours has ${count} entries, and ${name} is ${most}`;
+    const why = "when it is full, pods and nodes are not reached: `neighbour table overflow`";
+    found.push(error({ what, why, mend: set(name, 4 * most) }));
   }
   return found;
 }

@@ -21,6 +21,8 @@ export interface Unit {
   /** The ExecStart= that counts, as it is written; "" where none does. */
   readonly command: string;
   readonly variables: ReadonlyMap<string, string>;
+  /** Keys of [Service], each with the value that stands last; for what may be set many times, with its last line. */
+  readonly settings: ReadonlyMap<string, string>;
 }
 
 export interface FlagFile {
@@ -33,8 +35,10 @@ export async function readUnit(host: Host, service: string): Promise<Unit> {
   let command = "";
   let variables = new Map<string, string>();
   let named: string[] = [];
+  const settings = new Map<string, string>();
   for (const { text } of files) {
     for (const [key, value] of serviceLines(text)) {
+      settings.set(key, value);
       // An empty one takes back what stood before it.
       if (key === "ExecStart") command = value;
       if (key === "Environment" && value === "") variables = new Map();
@@ -56,7 +60,7 @@ export async function readUnit(host: Host, service: string): Promise<Unit> {
   // They win over Environment=, wherever that stands.
   for (const { text } of environmentFiles)
     for (const [name, value] of assignments(text)) variables.set(name, value);
-  return { files, environmentFiles, command, variables };
+  return { files, environmentFiles, command, variables, settings };
 }
 
 /** A command's words without systemd's signs before the program, variables filled in. */

@@ -9,10 +9,10 @@ import { lacking } from "../../support/lacking.ts";
 import { must } from "../../support/run.ts";
 
 /** A node whose root folder is a disk of its own. */
-async function nodeWithDisk(data: string) {
+async function nodeWithDisk(data: string, folder = "var/lib/berthd") {
   await using undo = new AsyncDisposableStack();
   const node = undo.use(await makeNode());
-  const target = path.join(node.root, "var/lib/berthd");
+  const target = path.join(node.root, folder);
   mount({ source: "tmpfs", target, type: "tmpfs", flags: 0, data });
   undo.defer(() => void unmount(target, { lazy: true }));
   const owned = undo.move();
@@ -48,6 +48,34 @@ suite("a doctor of disks", { skip: lacking() }, () => {
     const mend = finding.mend.split("; ").at(-1) ?? "";
     assert.equal(mend, "mount -o remount,rw '/var/lib/berthd'");
     await must("sh", ["-c", mend.replace("'/var/lib/berthd'", `'${node.target}'`)]);
+    assert.deepEqual(await node.found(says), []);
+  });
+
+  test("names a state folder that is full, and where the space went", async () => {
+    await using node = await nodeWithDisk("size=1m", "run/berthd");
+    const says = /state folder \/run\/berthd has 0\.0 GiB of 0\.0 GiB left/;
+    const before = await node.found(says);
+    assert.deepEqual(
+      before.filter(({ level }) => level !== "ok"),
+      [],
+    );
+    await writeFile(path.join(node.target, "much"), Buffer.alloc(1024 * 1024 - 8192));
+    const [finding] = await node.found(says);
+    assert.equal(finding?.level, "error");
+    const shown = await must("sh", ["-c", finding.mend.replace("/run/berthd", `'${node.target}'`)]);
+    assert.match(shown, /^\S+M?\t/);
+  });
+
+  test("names a folder of logs that is read-only, and what it prints mends it", async () => {
+    await using node = await nodeWithDisk("size=4m", "var/log/pods");
+    const says = /logs folder \/var\/log\/pods lies on a file system that is read-only/;
+    assert.deepEqual(await node.found(says), []);
+    await must("mount", ["-o", "remount,ro", node.target]);
+    const [finding] = await node.found(says);
+    assert.equal(finding?.level, "error");
+    const mend = finding.mend.split("; ").at(-1) ?? "";
+    assert.equal(mend, "mount -o remount,rw '/var/log/pods'");
+    await must("sh", ["-c", mend.replace("'/var/log/pods'", `'${node.target}'`)]);
     assert.deepEqual(await node.found(says), []);
   });
 });

@@ -5,11 +5,12 @@ import { ofKernel } from "../../support/doctor/kernel-sicknesses.ts";
 import { type MadeNode, makeNode } from "../../support/doctor/made-node.ts";
 import { ofNames } from "../../support/doctor/name-sicknesses.ts";
 import { ofPrograms } from "../../support/doctor/program-sicknesses.ts";
+import { ofServices } from "../../support/doctor/service-sicknesses.ts";
 import { ofSettings } from "../../support/doctor/setting-sicknesses.ts";
 import { kubeletConf } from "../../support/doctor/sickness.ts";
 
 const withCluster = ({ root }: MadeNode): string[] => ["--kubeconfig", `${root}${kubeletConf}`];
-const sicknesses = [...ofKernel, ...ofNames, ...ofPrograms, ...ofSettings];
+const sicknesses = [...ofKernel, ...ofNames, ...ofPrograms, ...ofServices, ...ofSettings];
 
 for (const { name, check, make, level, says, mends, advises = /./, leadsTo = /./ } of sicknesses) {
   test(`the doctor names ${name}${mends === true ? ", and what it prints mends it" : ""}`, async () => {

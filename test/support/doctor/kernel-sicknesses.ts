@@ -154,4 +154,65 @@ export const ofKernel: readonly Sickness[] = [
     level: "note",
     says: /nothing on this node keeps the clock right/,
   },
+  {
+    name: "a kernel that loads no more modules",
+    check: "kernel",
+    make: async ({ write }) => {
+      await write("/proc/modules", "br_netfilter 1 0 - Live 0x0\n");
+      await write("/proc/sys/kernel/modules_disabled", "1\n");
+    },
+    level: "error",
+    says: /the kernel has no overlay/,
+    advises: /^echo overlay >\/etc\/modules-load\.d\/berth-overlay\.conf # .*modules_disabled is 1/,
+  },
+  {
+    name: "a kernel without seccomp",
+    check: "kernel",
+    make: ({ root }) => rm(path.join(root, "proc/sys/kernel/seccomp"), { recursive: true }),
+    level: "warning",
+    says: /the kernel has no seccomp/,
+    advises: /CONFIG_SECCOMP_FILTER=y/,
+  },
+  {
+    name: "a hardened node that may have no network namespaces",
+    check: "sysctls",
+    make: ({ write }) => write("/proc/sys/user/max_net_namespaces", "0\n"),
+    level: "error",
+    says: /user\.max_net_namespaces is 0/,
+    mends: true,
+  },
+  {
+    name: "few keys for root",
+    check: "sysctls",
+    make: ({ write }) => write("/proc/sys/kernel/keys/root_maxkeys", "200\n"),
+    level: "warning",
+    says: /kernel\.keys\.root_maxkeys is 200/,
+    leadsTo: /session keyring/,
+    mends: true,
+  },
+  {
+    name: "root's keys used up by containers' keyrings",
+    check: "sysctls",
+    make: ({ write }) => write("/proc/key-users", "    0:   300 299/299 195/200 7367/20000\n"),
+    level: "error",
+    says: /root has 195 of 200 keys/,
+    advises: /^sysctl -w kernel\.keys\.root_maxkeys=1000000 &&/,
+  },
+  {
+    name: "a full table of neighbours",
+    check: "sysctls",
+    make: ({ write }) =>
+      write("/proc/net/stat/arp_cache", "entries  allocs\n000003ff 0000121e\n000003ff 0000ffff\n"),
+    level: "error",
+    says: /the table of neighbours has 1023 entries, and net\.ipv4\.neigh\.default\.gc_thresh3 is 1024/,
+    mends: true,
+  },
+  {
+    name: "no more open files",
+    check: "sysctls",
+    make: ({ write }) => write("/proc/sys/fs/file-nr", "99500\t0\t100000\n"),
+    level: "error",
+    says: /fs\.file-nr is 99500 of 100000/,
+    mends: true,
+  },
 ];

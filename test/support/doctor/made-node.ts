@@ -62,6 +62,9 @@ export async function makeNode(): Promise<MadeNode> {
   }
   await write("/proc/sys/kernel/osrelease", "6.12.1\n");
   await write("/proc/sys/kernel/hostname", "node-1\n");
+  await write("/proc/sys/kernel/seccomp/actions_avail", "kill_process errno allow\n");
+  await write("/proc/key-users", "    0:   118 117/117 112/1000000 7367/25000000\n");
+  await write("/proc/uptime", "5000.00 9000.00\n");
   await write("/proc/loadavg", "0.10 0.20 0.30 1/299 1234\n");
   await write("/etc/resolv.conf", "nameserver 192.0.2.1\n");
   await write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n");
@@ -98,9 +101,13 @@ const kernelSettings: Readonly<Record<string, number>> = {
   "net.netfilter.nf_conntrack_count": 10,
   "fs.inotify.max_user_instances": 8192,
   "fs.inotify.max_user_watches": 524_288,
+  "kernel.keys.root_maxkeys": 1_000_000,
   "kernel.pid_max": 4_194_304,
   "kernel.threads-max": 100_000,
   "user.max_user_namespaces": 10_000,
+  "user.max_net_namespaces": 10_000,
+  "net.ipv4.neigh.default.gc_thresh3": 1024,
+  "fs.file-max": 100_000,
   "vm.overcommit_memory": 0,
 };
 
@@ -156,7 +163,8 @@ async function examine(root: string, flags: readonly string[]) {
 const programs: Readonly<Record<string, string>> = {
   sysctl: 'echo "${2#*=}" >"$ROOT/proc/sys/$(echo "${2%%=*}" | tr . /)"',
   modprobe: 'echo "$1 1 0 - Live 0x0" >>"$ROOT/proc/modules"',
-  systemctl: 'echo "$*" >>"$ROOT/systemctl.log"',
+  systemctl: `echo "$*" >>"$ROOT/systemctl.log"
+[ "$1" != enable ] || ln -s /dev/null "$ROOT/etc/systemd/system/multi-user.target.wants/$2.service"`,
   hostnamectl: 'echo "$2" >"$ROOT/proc/sys/kernel/hostname"',
   swapoff: 'echo >"$ROOT/proc/swaps"',
   berthd: "true",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { rm, symlink } from "node:fs/promises";
+import { rm, stat, symlink } from "node:fs/promises";
 import path from "node:path";
-import { runningKubelet } from "./made-node.ts";
+import { must } from "../run.ts";
+import { runningKubelet, runningProcess } from "./made-node.ts";
 import { kubeletConf, kubeletYaml, type Sickness } from "./sickness.ts";
 
 const conflist = "/etc/cni/net.d/10-pods.conflist";
@@ -217,4 +218,73 @@ export const ofNames: readonly Sickness[] = [
     says: /\/etc\/cdi\/b\.json defines v\.com\/d=x, which \/etc\/cdi\/a\.json does, too/,
     mends: true,
   },
+  {
+    name: "addresses of IPv6 that are not forwarded",
+    check: "cni",
+    make: async ({ write }) => {
+      await write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0\n");
+      await write("/proc/sys/net/ipv6/conf/all/forwarding", "0\n");
+      await write(conflist, network("10.99.0.0/16", "fd00:99::/64"));
+    },
+    level: "error",
+    says: /network pods gives addresses of fd00:99::\/64, and net\.ipv6\.conf\.all\.forwarding is 0/,
+    mends: true,
+  },
+  {
+    name: "fewer addresses than pods",
+    check: "cni",
+    make: ({ write }) => write(conflist, network("10.99.0.0/26")),
+    level: "warning",
+    says: /has 61 addresses, and the kubelet takes 110 pods/,
+    mends: true,
+  },
+  {
+    name: "a network whose addresses are used up",
+    check: "cni",
+    make: async ({ write }) => {
+      await write(conflist, network("10.99.0.0/29"));
+      for (const at of [2, 3, 4, 5, 6])
+        await write(`/var/lib/cni/networks/pods/10.99.0.${at}`, "x\r\neth0");
+      await write("/var/lib/cni/networks/pods/last_reserved_ip.0", "10.99.0.6");
+      await write("/var/lib/cni/networks/pods/lock", "");
+    },
+    level: "error",
+    says: /network pods of \S+ has given 5 of its 5 addresses/,
+    advises: /^berth doctor --only leftovers --fix; ls/,
+  },
+  {
+    name: "an iptables that hangs with the lock of all others",
+    check: "firewall",
+    make: async ({ root, write }) => {
+      await write("/run/xtables.lock", "");
+      const { ino } = await stat(path.join(root, "run/xtables.lock"));
+      await runningProcess(write, root, 4711, "iptables-restor");
+      const rest = Array.from({ length: 18 }, () => "0").join(" ");
+      await write("/proc/4711/stat", `4711 (iptables-restor) S ${rest} 100000 0 0\n`);
+      await write(
+        "/proc/locks",
+        `1: POSIX  ADVISORY  WRITE 1 fd:00:${ino} 0 EOF\n2: FLOCK  ADVISORY  WRITE 4711 fd:00:${ino} 0 EOF\n`,
+      );
+    },
+    level: "error",
+    says: /process 4711 \(iptables-restor\) has \/run\/xtables\.lock for 4000 s/,
+    advises: /^kill -9 4711 /,
+  },
+  {
+    name: "a node that is called otherwise than when it joined",
+    check: "names",
+    make: async ({ write }) =>
+      write(
+        "/var/lib/kubelet/pki/kubelet-client-current.pem",
+        await certificateOf("/O=system:nodes/CN=system:node:node-0"),
+      ),
+    level: "error",
+    says: /the kubelet calls the node node-1, and its certificate is for node-0/,
+    mends: true,
+  },
 ];
+
+async function certificateOf(subject: string): Promise<string> {
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout"];
+  return must("openssl", ["req", "-x509", ...key, "/dev/null", "-subj", subject, "-days", "90"]);
+}

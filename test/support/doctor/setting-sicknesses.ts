@@ -9,6 +9,7 @@ import {
   ScriptedApiServer,
 } from "../kube/scripted-api-server.ts";
 import { must } from "../run.ts";
+import { endedCertificate } from "./ended-certificate.ts";
 import { kubeletPid, type MadeNode, runningKubelet } from "./made-node.ts";
 import { berthdToml, kubeletConf, kubeletYaml, type Sickness } from "./sickness.ts";
 
@@ -480,17 +481,6 @@ async function clusterThat(answer: Answer, { write }: MadeNode): Promise<void> {
   server.answer = answer;
   await write(kubeletConf, kubeconfigText(server.url, { token: "t" }));
 }
-
-/** Of CN=reg.example, from 2020 to 2021: openssl of Debian 12 makes none that has ended. */
-const endedCertificate = `-----BEGIN CERTIFICATE-----
-MIIBEzCBugIBATAKBggqhkjOPQQDAjAWMRQwEgYDVQQDDAtyZWcuZXhhbXBsZTAe
-Fw0yMDAxMDEwMDAwMDBaFw0yMTAxMDEwMDAwMDBaMBYxFDASBgNVBAMMC3JlZy5l
-eGFtcGxlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEyvuP/m0u6N0Y8ZZIdYFe
-u7MmIj4X90+J0leig8DNO5cbux8jd995nGlro4PoVkfToh/9S4tLpug8GkhvvpRZ
-DTAKBggqhkjOPQQDAgNIADBFAiEA6UukJVswonC/PelhYXADmVFak1vdlLjgXUtD
-58zWm0oCIBHed/AiUmXLQo4kj2uF0jGx5oo50DVVQBrxMuRZhms1
------END CERTIFICATE-----
-`;
 
 /** One that ends so many days from now. */
 async function certificateFor(days: number): Promise<string> {

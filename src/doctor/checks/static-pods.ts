@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+import { toFault } from "../../base/errors.ts";
+import { isRecord } from "../../base/is-record.ts";
+import { shellWord } from "../../base/shell-word.ts";
+import { parseYaml } from "../../cri/oci-spec/parse-yaml.ts";
+import { type KubeletFacts, pathOf } from "../facts/kubelet.ts";
+import { error, type Finding, warning } from "../finding.ts";
+import type { Host } from "../host.ts";
+
+const mostManifests = 200;
+
+/** The manifests of static pods: the kubelet reads each file of the folder, whatever its name ends with. */
+export async function staticPods(host: Host, kubelet: KubeletFacts): Promise<Finding[]> {
+  const folder = pathOf(kubelet, "pod-manifest-path", kubelet.settings["staticPodPath"]);
+  if (folder === undefined) return [];
+  const found: Finding[] = [];
+  const known = new Map<string, string>();
+  for (const name of (await host.names(folder).catch(() => [])).slice(0, mostManifests)) {
+    const file = `${folder}/${name}`;
+    if (name.startsWith(".") || (await host.stat(file))?.isFile() !== true) continue;
+    const { pod, problem } = podIn(await host.text(file).catch(() => ""));
+    if (pod === undefined) {
+      found.push(
+        error({
+          what: `the static pod's manifest ${file} cannot be used: ${problem}`,
+          why: "its pod is not started, and one that runs goes on as it was",
+          mend: `vi ${shellWord(file)} # or away from ${folder} with it: mv ${shellWord(file)} /root/`,
+        }),
+      );
+      continue;
+    }
+    const other = known.get(pod);
+    known.set(pod, other ?? file);
+    if (other === undefined) continue;
+    const spare = [other, file].toSorted(byEnding).at(-1) ?? file;
+    found.push(
+      warning({
+        what: `${other} and ${file} are both the static pod ${pod}`,
+        why: "the kubelet reads all files of the folder, copies and backups too: which of them runs is chance, and what is changed in the other one does nothing",
+        mend: `mv ${shellWord(spare)} /root/`,
+      }),
+    );
+  }
+  return found;
+}
+
+/** Those that are called as manifests are come first. */
+function byEnding(one: string, other: string): number {
+  const isOdd = (file: string): number => Number(!/\.(ya?ml|json)$/.test(file));
+  return isOdd(one) - isOdd(other) || one.length - other.length;
+}
+
+function podIn(text = ""): { readonly pod?: string; readonly problem: string } {
+  try {
+    const manifest = parseYaml(text);
+    if (!isRecord(manifest) || manifest["kind"] !== "Pod") return { problem: "it is no Pod" };
+    const { metadata, spec } = manifest;
+    const { name, namespace } = isRecord(metadata) ? metadata : {};
+    if (typeof name !== "string" || name === "") return { problem: "its pod has no name" };
+    const containers = isRecord(spec) ? spec["containers"] : undefined;
+    if (!Array.isArray(containers) || containers.length === 0)
+      return { problem: "its pod has no containers" };
+    return { pod: `${typeof namespace === "string" ? namespace : "default"}/${name}`, problem: "" };
+  } catch (thrown) {
+    return { problem: toFault(thrown).message };
+  }
+}
