@@ -3,7 +3,7 @@
  * `pause -s STEP... -- PROGRAM [ARGUMENT...]` starts a pod's sandbox process, which is a child of whoever called: it is
  * cloned as a sibling. Each step is a letter and its operands. The first are done before the clone:
  *
- *   j FILE         joins the cgroup whose cgroup.procs this is; v1 has many hierarchies
+ *   j FILE         joins the cgroup of v1 whose tasks file this is; there are many hierarchies
  *   o SCORE        takes this for its oom_score_adj, for which there may be no right later
  *   e FILE         enters this user namespace, without becoming another user
  *   n FILE         joins this network namespace

@@ -70,10 +70,13 @@ export class SandboxCgroup {
     );
   }
 
-  /** By which steps the helper brings a process there. */
+  /**
+   * By which steps the helper brings a process there. It has one thread, which moves itself by `tasks`: by `cgroup.procs`
+   * the kernel would wait, in each hierarchy of v1, until nobody starts or ends a process, and let nobody do so meanwhile.
+   */
   get steps(): readonly string[] {
     if (this.isUnified) return this.places.flatMap(({ folder }) => ["c", folder]);
-    return this.places.flatMap(({ folder }) => ["j", path.join(folder, "cgroup.procs")]);
+    return this.places.flatMap(({ folder }) => ["j", path.join(folder, "tasks")]);
   }
 
   /** The processes in it. */

@@ -12,10 +12,7 @@ import type { SandboxCgroup } from "./sandbox-cgroup.ts";
 
 /** Its steps are the kernel's own work; a frozen cgroup alone makes it wait. */
 const startMs = 30_000;
-/**
- * So many at a time. With cgroup v1 each joins a dozen hierarchies, and the kernel lets nobody start or end a process
- * while one does: where hundreds wait to, whoever starts a program waits behind all of them.
- */
+/** So many at a time: whoever waits for one would only wait for all of them. */
 const turns = new BriefTurns({ atOnce: 4, bytes: 0 });
 /** CLONE_NEW flags of clone(2). */
 const newFlags = { mount: 0x2_0000, uts: 0x400_0000, ipc: 0x800_0000, pid: 0x2000_0000 };
