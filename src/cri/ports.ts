@@ -139,6 +139,8 @@ export interface HostMounts {
   ): void;
   /** Makes a snapshot's mounts, read-only, at an existing folder. */
   mountReadOnly(target: string, mounts: readonly TypesMount[]): Promise<void>;
+  /** Unmounts what is at `target` itself, however busy it is. No error when nothing is. */
+  unmountShm(target: string): void;
   /** Unmounts what is at or below `path`, lazily when busy. No error when nothing is. */
   unmountBelow(path: string): Promise<void>;
 }

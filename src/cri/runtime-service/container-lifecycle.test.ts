@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { containerConfig, FakeWorld, podConfig } from "../../../test/support/cri/fake-world.ts";
+import { until } from "../../../test/support/until.ts";
 import { fault } from "../../base/errors.ts";
 
 const sigterm = 15;
@@ -344,6 +345,21 @@ describe("StopPodSandbox and RemovePodSandbox", () => {
     assert.equal(world.client.records.size + world.client.tasks.size, 0);
     assert.deepEqual((await world.call("ListContainers", {})).containers, []);
     assert.equal(world.steps.done.filter((step) => step === "network down").length, 1);
+  });
+
+  it("take the pod's files away while the network goes", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    await world.startedContainer(podSandboxId);
+    const network = Promise.withResolvers<void>();
+    world.steps.held.set("network down", network.promise);
+    const stopped = world.call("StopPodSandbox", { podSandboxId });
+    await until("its files are gone", () => world.steps.done.includes("unmount shm"));
+    assert.ok(!world.steps.done.includes("network down"));
+    network.resolve();
+    await stopped;
+    await world.call("RemovePodSandbox", { podSandboxId });
+    assert.deepEqual((await world.call("ListPodSandbox", {})).items, []);
   });
 
   it("stop a pod whose network cannot be taken down, and let it go after three tries", async () => {

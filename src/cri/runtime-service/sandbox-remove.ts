@@ -7,10 +7,9 @@ import {
   removeUnrecorded,
 } from "../container/container-remove.ts";
 import type { Operation } from "../lifecycle/operation.ts";
-import { removeSandboxFiles } from "../sandbox/sandbox-files.ts";
 import { type TakeDownNeeds, takeDownSandbox } from "../sandbox/sandbox-take-down.ts";
 import { containersOf } from "../store/container-record.ts";
-import { purgeContainer } from "../task/purge-task.ts";
+import { absentAsUndefined, purgeTask } from "../task/purge-task.ts";
 import type { Verb } from "./verb.ts";
 
 export type RemovePodSandboxNeeds = TakeDownNeeds & RemoveNeeds;
@@ -52,15 +51,13 @@ async function remove(parts: Needs, op: Operation, id: string): Promise<void> {
   const live = parts.liveSandboxes.of(id);
   const { finished } = live;
   if (finished) await op.run("shim", () => unlessAborted(finished, op.signal));
-  await op.run("remains", () =>
-    allSettled([
-      purgeContainer(parts.client, id, live.container, op),
-      removeSandboxFiles(parts, id),
-    ]),
-  );
+  const container = await op.run("remains", () => purgeTask(parts.client, id, live.container, op));
   const last = sandboxes.get(id);
   await parts.nri.podRemoved(id, op);
-  await op.run("record", () => sandboxes.delete(id));
+  // Both in one go: what is left of one of them alone, after a crash, the next start removes.
+  await op.run("record", () =>
+    allSettled([container && absentAsUndefined(() => container.delete(op)), sandboxes.delete(id)]),
+  );
   parts.liveSandboxes.delete(id);
   parts.events.publish({ type: "deleted", containerId: id, sandboxId: id }, last);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isMapped, type MappedMountOptions, mountMapped } from "../../base/os/mapped-mount.ts";
-import { mountSpec } from "../../base/os/mount.ts";
+import { mountSpec, unmount } from "../../base/os/mount.ts";
 import { unmountBelow } from "../../base/os/mount-table.ts";
 import type { HostMounts } from "../ports.ts";
 
@@ -23,6 +23,9 @@ export function createHostMounts(mapped: MappedMountOptions): HostMounts {
         },
         target,
       ),
+    unmountShm: (target) => {
+      unmount(target, { lazy: true });
+    },
     mountReadOnly: async (target, mounts) => {
       for (const { type, source, options, target: below } of mounts) {
         const flags = options.filter((option) => option !== "rw" && option !== "ro");

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { existsSync } from "node:fs";
 import { chown, mkdir, readFile, writeFile } from "node:fs/promises";
 import { errnoOf } from "../../base/errors.ts";
 import { hostId } from "../../base/os/id-mapping.ts";
@@ -53,14 +54,20 @@ export async function makeSandboxFiles(
   }
 }
 
-/** Unmounts /dev/shm and removes the folders. No error when nothing is there, or when something is held. */
+/**
+ * Unmounts /dev/shm and removes the folders. No error when nothing is there, or when something is held. The table of mounts,
+ * which is as long as the node is full, is read for pods with image volumes alone.
+ */
 export async function removeSandboxFiles(
   { paths, hostMounts, remover }: RemoveFilesNeeds,
   id: string,
 ): Promise<void> {
   const [durable, volatile] = paths.sandbox(id);
   // What stays mounted for some reason is detached when its turn comes; the pod shall go now.
-  await hostMounts.unmountBelow(volatile).catch(() => {});
+  try {
+    if (existsSync(paths.imageVolumes(id))) await hostMounts.unmountBelow(volatile);
+    else hostMounts.unmountShm(paths.sandboxFiles(id).shm);
+  } catch {}
   await Promise.all([remover.remove(volatile), remover.remove(durable)]);
 }
 

@@ -18,9 +18,11 @@ import {
 import { killNow, purgeTask } from "../task/purge-task.ts";
 import { type StopNeeds, stopAtOnce } from "../task/stop-task.ts";
 import { type RemoveVolumesNeeds, removeImageVolumes } from "./image-volumes.ts";
+import { type RemoveFilesNeeds, removeSandboxFiles } from "./sandbox-files.ts";
 
 export type TakeDownNeeds = StopNeeds &
   RemoveVolumesNeeds &
+  RemoveFilesNeeds &
   Pick<CriParts, "facts" | "liveSandboxes" | "log" | "netns" | "network" | "nri" | "sandboxes">;
 
 /**
@@ -69,6 +71,8 @@ async function endTasks(parts: TakeDownNeeds, op: Operation, id: string): Promis
   // The end of a shim that held them has ended them too.
   await stopping.catch(stopContainers);
   await op.run("image volumes", () => removeImageVolumes(parts, id, op));
+  // Beside CNI, which takes longer: RemovePodSandbox has it behind it.
+  await op.run("files", () => removeSandboxFiles(parts, id));
 }
 
 async function stopSandboxTask(parts: TakeDownNeeds, id: string, call: Cancellable): Promise<void> {

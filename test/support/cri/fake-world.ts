@@ -308,6 +308,11 @@ export class FakeWorld implements AsyncDisposable {
           if (error) throw error;
           steps.done.push("mount shm");
         },
+        unmountShm: () => {
+          const error = steps.failing.get("unmount shm");
+          if (error) throw error;
+          steps.done.push("unmount shm");
+        },
         mountReadOnly: () => steps.run("mount image volume"),
         unmountBelow: () => steps.run("unmount shm"),
       },
