@@ -18,7 +18,13 @@ test("a bundle has a file for each program, and for each thread and child that t
   for (const name of ["berthd.js", "berth.js", "trees-worker.js", "diff-diff-child.js"]) {
     assert.ok(files.has(name), name);
   }
-  const start = ["berthd.js", "berthd-command.js", "berthd-serve.js", "berthd-daemon.js"];
+  const start = ["berthd.js", "kept-code.js"];
+  for (const name of ["berthd-command", "berthd-serve", "berthd-daemon"]) {
+    start.push(`${name}.js`);
+    const text = Buffer.from(files.get(`${name}-script.js`) ?? []).toString();
+    assert.match(text, /^\(function\(module,require,importMeta\)\{/, "its code can be kept");
+    assert.doesNotMatch(text, /[^\0-\x7f]/, name);
+  }
   for (const name of start) {
     const text = Buffer.from(files.get(name) ?? []).toString();
     assert.ok(text !== "", name);

@@ -3,6 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { build, type Plugin, transform } from "esbuild";
 import { withBuiltinsAtHand } from "./builtin-imports.ts";
+import { asKeptScript, keeper, keeperFile } from "./kept-scripts.ts";
 import { type MergedModule, mergeParts } from "./merge-parts.ts";
 
 /** What one bundling made: files by name, all for one folder, and the npm packages that they have code of. */
@@ -60,6 +61,7 @@ export async function bundle(root: string): Promise<Bundle> {
     await splitInto(root, started, { parts: "part", entry: daemon }),
     await splitInto(root, started, { parts: "client", entry: client }),
     await bundleShared(root),
+    await splitInto(root, started, { parts: "part", entry: [keeper, keeperFile] }),
   ];
   for (const entry of threads) {
     built.push(await splitInto(root, started, { parts: "part", entry }));
@@ -72,11 +74,9 @@ export async function bundle(root: string): Promise<Bundle> {
   const texts = [await mergeParts(program, `${daemon[1]}.js`, merged)].concat(
     others.map(({ files }) => files),
   );
-  const files = texts.flatMap((some) =>
-    [...some].map(async ([name, text]) => [name, await shortened(text)] as const),
-  );
+  const files = texts.flatMap((some) => [...some].map(([name, text]) => finished(name, text)));
   return {
-    files: filesOf(await Promise.all(files)),
+    files: filesOf((await Promise.all(files)).flat()),
     packages: packagesOf(built.flatMap(({ metafile }) => Object.keys(metafile.inputs))),
   };
 }
@@ -117,7 +117,7 @@ function splitInto(root: string, started: ReadonlySet<string>, { parts, entry }:
     platform: "node",
     target: "node26",
     // Its place is below a node_modules of the package's: it loads a library of the machine's kind.
-    external: ["koffi", `./${sharedFile}.js`],
+    external: ["koffi", `./${sharedFile}.js`, `./${keeperFile}.js`],
     outdir: path.join(root, "dist"),
     chunkNames: `${parts}-[hash]`,
     write: false,
@@ -125,7 +125,7 @@ function splitInto(root: string, started: ReadonlySet<string>, { parts, entry }:
     legalComments: "none",
     charset: "ascii",
     logLevel: "error",
-    plugins: [startsFromBundle(root, started), withShared, withoutUnused, withoutWasm],
+    plugins: [startsFromBundle(root, started), withShared, withKeeper, withoutUnused, withoutWasm],
   });
 }
 
@@ -169,7 +169,30 @@ const withShared: Plugin = {
   },
 };
 
-async function shortened(text: string): Promise<Buffer> {
+/** Whoever keeps what was compiled has to be the one that ran it. */
+const withKeeper: Plugin = {
+  name: "with-keeper",
+  setup(builder) {
+    builder.onResolve({ filter: /\/kept-code\.ts$/ }, ({ kind }) =>
+      kind === "entry-point" ? undefined : { path: `./${keeperFile}.js`, external: true },
+    );
+  },
+};
+
+/** The files that become of one. */
+async function finished(
+  name: string,
+  text: string,
+): Promise<readonly (readonly [name: string, bytes: Buffer])[]> {
+  const short = await shortened(text);
+  const isKept = merged.some((module) => name === `${module.name}.js`);
+  const texts = isKept
+    ? await asKeptScript(path.parse(name).name, short)
+    : [[name, short] as const];
+  return texts.map(([file, content]) => [file, Buffer.from(content)] as const);
+}
+
+async function shortened(text: string): Promise<string> {
   const { text: asking, define } = withBuiltinsAtHand(text);
   const { code } = await transform(asking, {
     define,
@@ -183,7 +206,7 @@ async function shortened(text: string): Promise<Buffer> {
     charset: "ascii",
     logLevel: "error",
   });
-  return Buffer.from(code);
+  return code;
 }
 
 /** Modules of src, by their paths below the project, that others start as a thread or a program. */

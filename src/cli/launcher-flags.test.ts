@@ -13,6 +13,7 @@ test("with the flags of bin/berthd, where memory is not short, Node uses the com
   const flags = line
     .replace("$berth_heap_mb", "512")
     .replace("$berth_young_mb", "16")
+    .replace("$berth_young_least_mb", "4")
     .split(" ")
     .filter((word) => word.startsWith("--"));
   assert.ok(flags.includes("--max-old-space-size=512"), line);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from "node:fs";
 import { flushCompileCache } from "node:module";
+import { keepCode } from "../kept-code.ts";
 import { startInterval } from "../timers.ts";
 import { trimOwn } from "./give-back.ts";
 import { dropStartPages } from "./start-pages.ts";
@@ -122,6 +123,7 @@ export function giveBackInQuiet(onError: (error: unknown) => void): Disposable {
 /** Also writes down what Node has compiled, which it would do as it ends: a daemon that is killed does not come to that. */
 async function endStart(): Promise<void> {
   flushCompileCache();
+  void keepCode().catch(() => {}); // Node says nothing either where it cannot write
   endYoungOfStart();
   await giveBackAll();
 }
