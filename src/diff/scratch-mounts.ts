@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, mkdtemp, rm, rmdir } from "node:fs/promises";
 import path from "node:path";
+import { removeEmptyFolder } from "../base/os/empty-folder.ts";
 import { withoutMapping } from "../base/os/mapped-mount.ts";
 import { mountSpec, unmount } from "../base/os/mount.ts";
 import { unmountBelow } from "../base/os/mount-table.ts";
@@ -42,8 +43,9 @@ export async function openScratchMounts(base: string): Promise<ScratchMounts> {
   };
 }
 
-/** Removes what a crash has left below `base`. Call it before any is opened. Never rejects. */
+/** Removes what a crash has left below `base`, mostly nothing: the table of mounts is long. Call it before any is opened. Never rejects. */
 export async function clearScratchMounts(base: string, trees: RemovesTrees): Promise<void> {
+  if (await removeEmptyFolder(base)) return;
   await unmountBelow(base).catch(() => {}); // what stays mounted is detached as it is removed
   await rmdir(base).catch(() => trees.remove(base));
 }

@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rm, rmdir } from "node:fs/promises";
 import path from "node:path";
 import type { Logger } from "../../base/logger.ts";
+import { removeEmptyFolder } from "../../base/os/empty-folder.ts";
 import { mappingOptions, mountMapped } from "../../base/os/mapped-mount.ts";
 import { mountSpec, unmount } from "../../base/os/mount.ts";
 import { unmountBelow } from "../../base/os/mount-table.ts";
@@ -27,9 +28,10 @@ export interface OwnerMappingOptions {
 export async function createOwnerMapping(options: OwnerMappingOptions): Promise<OwnerMapping> {
   const { root, program, trees, log } = options;
   const scratchFolder = path.join(root, "scratch-mounts");
-  await unmountBelow(scratchFolder).catch(() => {}); // what stays mounted is detached as it is removed
+  const isGone = await removeEmptyFolder(scratchFolder);
+  if (!isGone) await unmountBelow(scratchFolder).catch(() => {}); // what stays mounted is detached as it is removed
   await trees.sweep(root);
-  await rmdir(scratchFolder).catch(() => trees.remove(scratchFolder));
+  if (!isGone) await rmdir(scratchFolder).catch(() => trees.remove(scratchFolder));
   let known: Promise<boolean> | undefined;
   const attempt = async (): Promise<boolean> => {
     await using scratch = await openScratch(scratchFolder);
