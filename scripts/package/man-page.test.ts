@@ -14,6 +14,11 @@ test("a manual page has every command, and no line that roff would take for a re
   }
   assert.ok(!text.includes("\n.SS complete "), "it is hidden");
   assert.deepEqual(strangeRequests(text), []);
+  assert.deepEqual(
+    text.match(/[^\t\n -~]/g),
+    null,
+    "groff warns of other signs where the locale is C",
+  );
   const explained = text.split("\n").filter((line) => line.startsWith(".B \\-\\-timeout "));
   assert.equal(explained.length, 1, "options of all commands are explained once");
   for (const heading of ["EXAMPLES", "ENVIRONMENT", "FILES", "EXIT STATUS"]) {
@@ -33,6 +38,11 @@ test("the configuration's page has every table and key, with its default", () =>
     assert.ok(text.includes(`\n${line}\n`), line);
   }
   assert.deepEqual(strangeRequests(text), []);
+  assert.deepEqual(
+    text.match(/[^\t\n -~]/g),
+    null,
+    "groff warns of other signs where the locale is C",
+  );
 });
 
 function strangeRequests(page: string): string[] {

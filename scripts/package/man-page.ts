@@ -164,8 +164,12 @@ function firstClause(description: string): string {
 
 /** As text in a page: roff takes a dot or an apostrophe at the beginning of a line for a request, and a hyphen for a break. */
 export function escaped(text: string): string {
-  return text
-    .replaceAll("\\", "\\e")
-    .replaceAll("-", "\\-")
-    .replaceAll(/^(?=[.'])/gm, "\\&");
+  return (
+    text
+      // Root's locale is often C, where groff has no such sign, and warns of it at each page.
+      .replaceAll("…", "...")
+      .replaceAll("\\", "\\e")
+      .replaceAll("-", "\\-")
+      .replaceAll(/^(?=[.'])/gm, "\\&")
+  );
 }

@@ -7,6 +7,7 @@ import { databaseRefusal } from "../../metadata/sqlite/file-header.ts";
 import type { Check } from "../check.ts";
 import type { DaemonFacts } from "../facts/daemon.ts";
 import { holdersOf } from "../facts/database-holders.ts";
+import { readUnit } from "../facts/unit.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
 import { packageCommand } from "../package-command.ts";
 import type { Patient } from "../patient.ts";
@@ -90,11 +91,15 @@ async function descriptorsOf({ host }: Patient, pid: number | undefined): Promis
   const most = Number(/^Max open files\s+\S+\s+(\d+)/m.exec(limits)?.[1] ?? Number.NaN);
   if (!(most < fewDescriptors)) return [];
   const file = "/etc/systemd/system/berthd.service.d/50-nofile.conf";
+  const set = (await readUnit(host, "berthd")).settings.get("LimitNOFILE");
+  const isSet = Number(set?.split(":").at(-1)) >= fewDescriptors || set === "infinity";
   return [
     warning({
       what: `berthd may have ${most} files open, and so may each process of a pod that is started from now on`,
       why: "databases, proxies and search engines in pods fail with `too many open files`, and the daemon with hundreds of pods",
-      mend: `mkdir -p ${path.dirname(file)} && printf '[Service]\\nLimitNOFILE=1048576\\n' >${file} && systemctl daemon-reload && systemctl restart berthd`,
+      mend: isSet
+        ? `systemctl restart berthd # where that changes nothing, what this system runs in (a container's --ulimit nofile) gives it less than its unit's LimitNOFILE=${set}`
+        : `mkdir -p ${path.dirname(file)} && printf '[Service]\\nLimitNOFILE=1048576\\n' >${file} && systemctl daemon-reload && systemctl restart berthd`,
     }),
   ];
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, symlink } from "node:fs/promises";
+import { mkdir, stat, symlink } from "node:fs/promises";
 import path from "node:path";
 import { endedCertificate } from "./ended-certificate.ts";
-import type { MadeNode } from "./made-node.ts";
+import { type MadeNode, runningProcess } from "./made-node.ts";
 import { kubeletYaml, type Sickness } from "./sickness.ts";
 
 const unit = "/etc/systemd/system/berthd.service";
@@ -29,8 +29,39 @@ async function enabled({ root, write }: MadeNode, ...services: readonly string[]
   for (const one of services) await symlink(`/lib/systemd/system/${one}`, path.join(wants, one));
 }
 
+/** A berthd that has its database open, and may have so many files open. */
+async function running({ root, write }: MadeNode, files: number): Promise<void> {
+  const database = path.join(root, "var/lib/berthd/meta.db");
+  await write("/var/lib/berthd/meta.db", "");
+  const { ino } = await stat(database);
+  await runningProcess(write, root, 88, "node");
+  await mkdir(path.join(root, "proc/88/fd"));
+  await symlink(database, path.join(root, "proc/88/fd/9"));
+  await write("/proc/locks", `1: POSIX  ADVISORY  READ 88 fd:00:${ino} 1 2\n`);
+  await write("/proc/88/limits", `Max open files            ${files}    ${files}    files\n`);
+}
+
 /** What operators make of units, and what a kubelet keeps. */
 export const ofServices: readonly Sickness[] = [
+  {
+    name: "a berthd that may have few files open",
+    check: "daemon",
+    make: (node) => running(node, 1024),
+    level: "warning",
+    says: /berthd may have 1024 files open/,
+    advises: /LimitNOFILE=1048576/,
+  },
+  {
+    name: "a berthd that may have fewer files open than its unit says",
+    check: "daemon",
+    make: async (node) => {
+      await running(node, 20_000);
+      await node.write(unit, `${asDeployed}LimitNOFILE=1048576\n`);
+    },
+    level: "warning",
+    says: /berthd may have 20000 files open/,
+    advises: /^systemctl restart berthd # .*--ulimit nofile/,
+  },
   {
     name: "a unit whose restart ends all pods",
     check: "daemon",
