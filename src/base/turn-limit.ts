@@ -19,21 +19,26 @@ export function turnLimit(ms: number, ...signals: AbortSignal[]): Deadline {
   let seen = from;
   let counted = 0;
   const isOver = (): boolean => counted >= ms || seen - from >= ms * longest;
-  const timer = startInterval(
-    () => {
-      const now = performance.now();
-      counted += Math.min(now - seen, lookMs);
-      seen = now;
-      // What has come meanwhile is read first.
-      if (isOver()) setImmediate(() => abort.abort(timeoutReason()));
-    },
-    Math.min(lookMs, ms),
-  ).unref();
-  const reactions = signals.map((signal) => onAbort(signal, (why) => abort.abort(why)));
-  const stop = (): void => {
+  const look = (): void => {
+    const now = performance.now();
+    counted += Math.min(now - seen, lookMs);
+    seen = now;
+    if (!isOver()) return;
     timer.stop();
-    for (const reaction of reactions) reaction[Symbol.dispose]();
+    setImmediate(() => abort.abort(timeoutReason())); // what has come meanwhile is read first
   };
-  abort.signal.addEventListener("abort", stop, { once: true });
-  return { signal: abort.signal, [Symbol.dispose]: stop };
+  const timer = startInterval(look, Math.min(lookMs, ms)).unref();
+  const reactions = signals.map((signal) =>
+    onAbort(signal, (why) => {
+      timer.stop();
+      abort.abort(why);
+    }),
+  );
+  return {
+    signal: abort.signal,
+    [Symbol.dispose]: () => {
+      timer.stop();
+      for (const reaction of reactions) reaction[Symbol.dispose]();
+    },
+  };
 }
