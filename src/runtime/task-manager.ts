@@ -190,6 +190,7 @@ export class TaskManager implements PlatformRuntime, AsyncDisposable {
     this.#notices?.[Symbol.dispose]();
     this.#exits?.[Symbol.dispose]();
     for (const task of this.#tasks.values()) task.letGo();
+    await this.pods[Symbol.asyncDispose]();
     await this.#pool.disconnect();
     await this.parents[Symbol.asyncDispose]();
   }

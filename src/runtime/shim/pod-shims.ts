@@ -3,7 +3,7 @@ import { BriefTurns } from "../../base/brief-turns.ts";
 import type { Cancellable } from "../../base/cancellable.ts";
 import { fault, toFault } from "../../base/errors.ts";
 import type { Logger } from "../../base/logger.ts";
-import { unlessAborted } from "../../base/waits.ts";
+import { settlesWithin, unlessAborted } from "../../base/waits.ts";
 import type { ProtoAny } from "../../gen/wellknown.gen.ts";
 import type { Bundle } from "../bundle/bundle.ts";
 import type { ShimBinary } from "./binary.ts";
@@ -36,6 +36,8 @@ interface Pod {
 
 /** What is not wanted yet starts a few at a time, so that the programs of those that wait come first. */
 const ahead = new BriefTurns({ atOnce: 4, bytes: 0 });
+/** How long a daemon that stops waits for shims that are being started. */
+const letGoMs = 2_000;
 /** A shim may die just when it is wanted. */
 const attempts = 3;
 
@@ -43,7 +45,7 @@ const attempts = 3;
  * The shims of pods whose sandbox is a process without one. A pod's is started ahead, and serves all its containers;
  * one that has died is replaced when it is wanted. It lives as long as the sandbox, and as any container in it.
  */
-export class PodShims {
+export class PodShims implements AsyncDisposable {
   readonly #ports: PodShimPorts;
   readonly #pods = new Map<string, Pod>();
 
@@ -100,6 +102,16 @@ export class PodShims {
     pod.life.abort(fault("CANCELLED", `sandbox "${id}" is gone`));
     const shim = await pod.shim?.catch(() => undefined);
     if (shim !== undefined) await this.#ports.release(shim, id);
+  }
+
+  /**
+   * Lets go of all; the shims live on. Starts none any more, and waits a moment for those that are on their way: the next
+   * daemon is to find them.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const pods = [...this.#pods.values()];
+    for (const { life } of pods) life.abort(fault("UNAVAILABLE", "the daemon is stopping"));
+    await settlesWithin(Promise.allSettled(pods.map(({ shim }) => shim)), letGoMs);
   }
 
   #add(bundle: Bundle): Pod {
