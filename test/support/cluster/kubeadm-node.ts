@@ -83,7 +83,8 @@ export async function startKubeadmNode(
   const unit = "/etc/systemd/system/berthd.service";
   await copyFile(path.join(project, "deploy/systemd/berthd.service"), box.seen(unit));
   const deployed = await readFile(box.seen(unit), "utf8");
-  await write(unit, deployed.replaceAll("/opt/berth/", `${project}/`));
+  // The checkout's path may have a space.
+  await write(unit, deployed.replaceAll("/opt/berth/bin/berthd", `"${project}/bin/berthd"`));
   await box.must("systemctl", ["daemon-reload"]);
   await box.must("systemctl", ["enable", "--now", "containerd", "berthd", "kubelet"], {
     timeoutMs: 120_000,
