@@ -111,7 +111,8 @@ export class PodShims implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const pods = [...this.#pods.values()];
     for (const { life } of pods) life.abort(fault("UNAVAILABLE", "the daemon is stopping"));
-    await settlesWithin(Promise.allSettled(pods.map(({ shim }) => shim)), letGoMs);
+    const onTheirWay = pods.flatMap(({ shim }) => shim ?? []);
+    await settlesWithin(Promise.allSettled(onTheirWay), letGoMs);
   }
 
   #add(bundle: Bundle): Pod {
