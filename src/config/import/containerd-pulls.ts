@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { mostDownloads } from "../keys/images.ts";
 import { at, put, type Table } from "./tables.ts";
 
 /** containerd's part that pulls since 2.1, where nothing keeps the CRI plugin from leaving pulls to it. */
 export const transfer = "plugins/io.containerd.transfer.v1.local";
 const usual = 3;
-/** Ours at most; containerd knows no limit, and 0 is none. */
-const most = 64;
 /** With any of these set the CRI plugin pulls by itself, by its own keys. */
 const pullsItself: ReadonlyMap<string, unknown> = new Map([
   ["cri/use_local_image_pull", true],
@@ -21,7 +20,8 @@ export function finishPulls(document: Table, facts: ReadonlyMap<string, unknown>
   );
   if (Number.isInteger(downloads) && downloads !== usual) {
     const count = Number(downloads);
-    const value = count < 1 ? most : Math.min(count, most);
+    // containerd knows no limit, and 0 is none.
+    const value = count < 1 ? mostDownloads : Math.min(count, mostDownloads);
     put(document, ["images", "max_concurrent_downloads"], value);
   }
   const hosts = facts.get(`${transfer}/config_path`);

@@ -2,12 +2,15 @@
 import { key, table } from "../key.ts";
 import { choice, duration, flag, integer, strings } from "../kinds.ts";
 
+/** Of layers at once. */
+export const mostDownloads = 64;
+
 export const images = table({
   doc: "Pulling and unpacking images.",
   keys: {
     maxConcurrentDownloads: key({
       name: "max_concurrent_downloads",
-      kind: integer(1, 64),
+      kind: integer(1, mostDownloads),
       default: 3,
       change: "reload",
       doc: "Layers downloaded at once for one image.",

@@ -65,7 +65,7 @@ async function ofServing(patient: Patient): Promise<Finding[]> {
   return lookAt(patient.host, kubeletServing, {
     why: "those that check it refuse it: metrics-server, and the API server for `kubectl logs` and `exec`, where they are told to",
     isNeeded: false,
-    mend: "rm /var/lib/kubelet/pki/kubelet.crt /var/lib/kubelet/pki/kubelet.key && systemctl restart kubelet",
+    mend: `rm ${kubeletServing} /var/lib/kubelet/pki/kubelet.key && systemctl restart kubelet`,
   });
 }
 

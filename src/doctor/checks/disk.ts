@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { statfs } from "node:fs/promises";
 import { mountsHolding } from "../../base/os/mount-table.ts";
+import type { MountEntry } from "../../base/os/mountinfo.ts";
 import { run } from "../../base/process.ts";
 import { shellWord } from "../../base/shell-word.ts";
 import type { Check } from "../check.ts";
@@ -45,16 +46,33 @@ export const disk: Check = {
         folder: pods,
         mend: `du -xd 3 -h ${shellWord(`${pods}/pods`)} | sort -h | tail -n 5`,
       });
+    const places = new Map<string, string>();
+    for (const folder of [
+      ...folders.map((one) => one.folder),
+      ...(pods === undefined ? [] : [pods]),
+    ])
+      places.set(folder, host.at(await nearest(patient, folder)));
+    const placeOf = (folder: string): string => places.get(folder) ?? host.at(folder);
+    const mounts = await mountsHolding([...places.values()]);
+    const mountOf = (folder: string): MountEntry | undefined => mounts.of(placeOf(folder));
     const found: Finding[] = [];
     for (const { name, folder, mend } of folders) {
-      const there = await nearest(patient, folder);
-      const facts = await statfs(host.at(there));
+      const facts = await statfs(placeOf(folder));
       found.push(...spaceOf(`${name} folder ${folder}`, facts, { folder, mend }));
     }
-    found.push(...(await kindOf(patient, await nearest(patient, config.root))));
-    for (const { name, folder } of folders.slice(1))
-      found.push(...(await readOnly(patient, name, folder)));
-    if (pods !== undefined) found.push(...(await unsharedOf(patient, pods)));
+    const own = mountOf(config.root);
+    if (own !== undefined) found.push(...(await kindOf(config.root, own)));
+    for (const { name, folder } of folders.slice(1)) {
+      const mount = mountOf(folder);
+      // What lies with the root is told of with that.
+      if (mount === undefined || mount.mountPoint === own?.mountPoint) continue;
+      const why = "no pod can be started: what belongs to it is not written";
+      found.push(...readOnly(`${name} folder ${folder}`, mount, why));
+    }
+    const podsMount = pods === undefined ? undefined : mountOf(pods);
+    // Another system's mounts are seen here as they were made for us.
+    if (pods !== undefined && podsMount !== undefined && host.isOurs)
+      found.push(...unshared(pods, podsMount));
     return found;
   },
 };
@@ -105,34 +123,26 @@ function mendOfInodes(folder: string, mend: string): string {
   );
 }
 
-async function kindOf({ host, config }: Patient, folder: string): Promise<Finding[]> {
-  const mount = (await mountsHolding([host.at(folder)])).of(host.at(folder));
-  if (mount === undefined) return [];
-  const { mountPoint, options, superOptions, type } = mount;
+async function kindOf(root: string, mount: MountEntry): Promise<Finding[]> {
+  const { mountPoint, options, type } = mount;
   const found: Finding[] = [];
   if (unfit.test(type)) {
     found.push(
       error({
-        what: `the root folder ${config.root} lies on ${type} (${mountPoint})`,
+        what: `the root folder ${root} lies on ${type} (${mountPoint})`,
         why: "overlayfs does not take it for writable layers: no container can be made",
-        mend: `mount an ext4 or xfs file system at ${config.root}, or set root to a folder on one`,
+        mend: `mount an ext4 or xfs file system at ${root}, or set root to a folder on one`,
       }),
     );
   }
-  if (options.includes("ro") || superOptions.includes("ro")) {
-    found.push(
-      error({
-        what: `the root folder ${config.root} lies on a file system that is read-only (${mountPoint})`,
-        why: "nothing can be stored; the kernel remounts a file system so after errors of its disk",
-        mend: `dmesg | grep -i -E 'i/o error|remount' | tail -n 5; mount -o remount,rw ${shellWord(mountPoint)}`,
-      }),
-    );
-  }
+  const why =
+    "nothing can be stored; the kernel remounts a file system so after errors of its disk";
+  found.push(...readOnly(`root folder ${root}`, mount, why));
   if (options.includes("noexec") || options.includes("nosuid") || options.includes("nodev")) {
     const bad = options.filter((one) => ["noexec", "nosuid", "nodev"].includes(one));
     found.push(
       (bad.includes("noexec") ? error : warning)({
-        what: `the root folder ${config.root} is mounted ${bad.join(", ")} (${mountPoint})`,
+        what: `the root folder ${root} is mounted ${bad.join(", ")} (${mountPoint})`,
         why: "where image layers lie, programs must run: containers fail with `permission denied`, or lose set-uid programs",
         mend: `mount -o remount,exec,suid,dev ${shellWord(mountPoint)}`,
       }),
@@ -150,37 +160,29 @@ async function kindOf({ host, config }: Patient, folder: string): Promise<Findin
   return found;
 }
 
-/** Of another folder than the root, on a file system of its own. */
-async function readOnly(patient: Patient, name: string, folder: string): Promise<Finding[]> {
-  const { host, config } = patient;
-  const place = host.at(await nearest(patient, folder));
-  const own = host.at(await nearest(patient, config.root));
-  const mounts = await mountsHolding([place, own]);
-  const mount = mounts.of(place);
-  if (mount === undefined || mount.mountPoint === mounts.of(own)?.mountPoint) return [];
-  if (!mount.options.includes("ro") && !mount.superOptions.includes("ro")) return [];
+function readOnly(
+  what: string,
+  { mountPoint, options, superOptions }: MountEntry,
+  why: string,
+): Finding[] {
+  if (!options.includes("ro") && !superOptions.includes("ro")) return [];
   return [
     error({
-      what: `the ${name} folder ${folder} lies on a file system that is read-only (${mount.mountPoint})`,
-      why: "no pod can be started: what belongs to it is not written",
-      mend: `dmesg | grep -i -E 'i/o error|remount' | tail -n 5; mount -o remount,rw ${shellWord(mount.mountPoint)}`,
+      what: `the ${what} lies on a file system that is read-only (${mountPoint})`,
+      why,
+      mend: `dmesg | grep -i -E 'i/o error|remount' | tail -n 5; mount -o remount,rw ${shellWord(mountPoint)}`,
     }),
   ];
 }
 
 /** Where pods' volumes are mounted, and whence mounts of pods that ask for it come to the node. */
-async function unsharedOf(patient: Patient, pods: string): Promise<Finding[]> {
-  const { host } = patient;
-  const place = host.at(await nearest(patient, pods));
-  const mount = (await mountsHolding([place])).of(place);
-  // Another system's mounts are seen here as they were made for us.
-  if (!host.isOurs || mount === undefined) return [];
-  if (mount.propagation.some((one) => one.startsWith("shared:"))) return [];
+function unshared(pods: string, { mountPoint, propagation }: MountEntry): Finding[] {
+  if (propagation.some((one) => one.startsWith("shared:"))) return [];
   return [
     warning({
-      what: `the mount that ${pods} lies on, ${mount.mountPoint}, is not shared`,
+      what: `the mount that ${pods} lies on, ${mountPoint}, is not shared`,
       why: "containers with Bidirectional mounts, as CSI drivers have them, are refused, and volumes that others mount do not come into pods",
-      mend: `mount --make-rshared ${shellWord(mount.mountPoint)} # systemd does so at each start; another init is to be told`,
+      mend: `mount --make-rshared ${shellWord(mountPoint)} # systemd does so at each start; another init is to be told`,
     }),
   ];
 }

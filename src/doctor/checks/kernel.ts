@@ -108,16 +108,22 @@ async function ofModule(
     return ok(`${name} is loaded`);
   if (name === "overlay" && /\toverlay$/m.test((await host.text("/proc/filesystems")) ?? ""))
     return ok(`${name} is built in`);
-  const atStart = `echo ${name} >/etc/modules-load.d/berth-${name}.conf`;
   const mend =
     loaded === undefined
       ? `# this kernel loads no modules: boot one that has ${option}=y`
-      : (await host.value("/proc/sys/kernel/modules_disabled")) === "1"
-        ? `${atStart} # and start the node anew when its pods may end: kernel.modules_disabled is 1, and nothing is loaded until then`
-        : (await hasLostModules(host, loaded))
-          ? `${atStart} # and start the node anew when its pods may end: the kernel that runs has no modules any more, another one was installed in its place`
-          : `modprobe ${name} && ${atStart}`;
+      : await mendOf(host, name, loaded);
   return level({ what: `the kernel has no ${name}`, why, mend });
+}
+
+/** Loads a module now, where that can be, and at each start. */
+async function mendOf(host: Host, name: string, loaded: string): Promise<string> {
+  const atStart = `echo ${name} >/etc/modules-load.d/berth-${name}.conf`;
+  const anew = `${atStart} # and start the node anew when its pods may end:`;
+  if ((await host.value("/proc/sys/kernel/modules_disabled")) === "1")
+    return `${anew} kernel.modules_disabled is 1, and nothing is loaded until then`;
+  if (await hasLostModules(host, loaded))
+    return `${anew} the kernel that runs has no modules any more, another one was installed in its place`;
+  return `modprobe ${name} && ${atStart}`;
 }
 
 /**

@@ -92,9 +92,18 @@ async function setFile(host: Host, to: string, kubelet: KubeletFacts): Promise<s
     : inFlags(`s#(--resolv-conf[= ])[^ "]*#\\1${to}#`, "--resolv-conf", kubelet);
 }
 
+/** What the kubelet calls the node, and the flag that it is told so by. */
+async function nameOf(
+  host: Host,
+  { flags }: KubeletFacts,
+): Promise<{ readonly name: string; readonly given: string | undefined }> {
+  const given = flagOf(flags, "hostname-override");
+  const name = given ?? (await host.value("/proc/sys/kernel/hostname")) ?? "";
+  return { name: name.toLowerCase(), given };
+}
+
 async function ofName(host: Host, kubelet: KubeletFacts): Promise<Finding[]> {
-  const given = flagOf(kubelet.flags, "hostname-override");
-  const name = (given ?? (await host.value("/proc/sys/kernel/hostname")) ?? "").toLowerCase();
+  const { name, given } = await nameOf(host, kubelet);
   if (name === "") return [];
   const isNobodys = /^localhost(\.localdomain)?$/.test(name);
   if (nodeName.test(name) && !isNobodys) return [];
@@ -122,8 +131,7 @@ async function ofName(host: Host, kubelet: KubeletFacts): Promise<Finding[]> {
 
 /** A node that is called otherwise than when it joined. */
 async function ofCertificate(host: Host, kubelet: KubeletFacts): Promise<Finding[]> {
-  const given = flagOf(kubelet.flags, "hostname-override");
-  const name = (given ?? (await host.value("/proc/sys/kernel/hostname")) ?? "").toLowerCase();
+  const { name, given } = await nameOf(host, kubelet);
   const own = await clientCertificate(host, kubelet.flags).catch(() => undefined);
   const text = own?.held ?? (await host.text(own?.file ?? usualCertificate).catch(() => undefined));
   const [first = ""] =

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { statFields } from "../../base/os/proc.ts";
 import { error, type Finding } from "../finding.ts";
 import type { Host } from "../host.ts";
 import type { Patient } from "../patient.ts";
@@ -37,7 +38,7 @@ export async function heldLock(patient: Patient): Promise<Finding[]> {
 /** In whole seconds; undefined where that is not told. */
 async function ageOf(host: Host, pid: string): Promise<number | undefined> {
   const stat = (await host.value(`/proc/${pid}/stat`)) ?? "";
-  const started = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? Number.NaN);
+  const started = Number(statFields(stat)[19] ?? Number.NaN);
   const up = Number(((await host.value("/proc/uptime")) ?? "").split(" ")[0] || Number.NaN);
   const age = Math.floor(up - started / ticksPerSecond);
   return Number.isNaN(age) ? undefined : age;

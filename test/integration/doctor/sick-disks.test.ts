@@ -23,6 +23,19 @@ async function nodeWithDisk(data: string, folder = "var/lib/berthd") {
   return { target, root: node.root, found, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
+type NodeWithDisk = Awaited<ReturnType<typeof nodeWithDisk>>;
+
+/** It is told of, and what the doctor prints last makes it writable again. */
+async function turnsReadOnly(node: NodeWithDisk, folder: string, says: RegExp): Promise<void> {
+  await must("mount", ["-o", "remount,ro", node.target]);
+  const [finding] = await node.found(says);
+  assert.equal(finding?.level, "error");
+  const mend = finding.mend.split("; ").at(-1) ?? "";
+  assert.equal(mend, `mount -o remount,rw '${folder}'`);
+  await must("sh", ["-c", mend.replace(`'${folder}'`, `'${node.target}'`)]);
+  assert.deepEqual(await node.found(says), []);
+}
+
 suite("a doctor of disks", { skip: lacking() }, () => {
   test("names one without inodes, and shows where they are", async () => {
     await using node = await nodeWithDisk("size=64m,nr_inodes=30");
@@ -42,13 +55,7 @@ suite("a doctor of disks", { skip: lacking() }, () => {
   test("names one that is read-only, and what it prints mends it", async () => {
     await using node = await nodeWithDisk("size=64m");
     const says = /root folder \/var\/lib\/berthd lies on a file system that is read-only/;
-    await must("mount", ["-o", "remount,ro", node.target]);
-    const [finding] = await node.found(says);
-    assert.equal(finding?.level, "error");
-    const mend = finding.mend.split("; ").at(-1) ?? "";
-    assert.equal(mend, "mount -o remount,rw '/var/lib/berthd'");
-    await must("sh", ["-c", mend.replace("'/var/lib/berthd'", `'${node.target}'`)]);
-    assert.deepEqual(await node.found(says), []);
+    await turnsReadOnly(node, "/var/lib/berthd", says);
   });
 
   test("names a state folder that is full, and where the space went", async () => {
@@ -70,12 +77,6 @@ suite("a doctor of disks", { skip: lacking() }, () => {
     await using node = await nodeWithDisk("size=4m", "var/log/pods");
     const says = /logs folder \/var\/log\/pods lies on a file system that is read-only/;
     assert.deepEqual(await node.found(says), []);
-    await must("mount", ["-o", "remount,ro", node.target]);
-    const [finding] = await node.found(says);
-    assert.equal(finding?.level, "error");
-    const mend = finding.mend.split("; ").at(-1) ?? "";
-    assert.equal(mend, "mount -o remount,rw '/var/log/pods'");
-    await must("sh", ["-c", mend.replace("'/var/log/pods'", `'${node.target}'`)]);
-    assert.deepEqual(await node.found(says), []);
+    await turnsReadOnly(node, "/var/log/pods", says);
   });
 });
