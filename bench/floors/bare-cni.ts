@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { type CniNetwork, makeCniNetwork } from "../../test/support/cni.ts";
@@ -53,29 +52,14 @@ export class BareCni implements AsyncDisposable {
 
   #run(command: string, name: string, input: unknown): Promise<string> {
     const folder = cniBinFolder();
-    const child = spawn(path.join(folder, "bridge"), {
-      stdio: ["pipe", "pipe", "inherit"],
-      env: {
-        ...process.env,
-        CNI_COMMAND: command,
-        CNI_CONTAINERID: name,
-        CNI_NETNS: `/run/netns/${name}`,
-        CNI_IFNAME: "eth0",
-        CNI_PATH: folder,
-      },
-    });
-    child.stdin.end(JSON.stringify(input));
-    let text = "";
-    child.stdout.on("data", (chunk: Buffer) => {
-      text += chunk.toString();
-    });
-    return new Promise((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", (code) => {
-        if (code === 0) resolve(text);
-        else reject(new Error(`bridge ${command}: ${text}`));
-      });
-    });
+    const env = {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: name,
+      CNI_NETNS: `/run/netns/${name}`,
+      CNI_IFNAME: "eth0",
+      CNI_PATH: folder,
+    };
+    return must(path.join(folder, "bridge"), [], { env, input: JSON.stringify(input) });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
