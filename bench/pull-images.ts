@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
 import type { ImageRecipe, LayerCompression, LayerEntry } from "../test/support/oci-image.ts";
 
-export type FileSizes = "small" | "large" | "mixed";
+/** What the files are: made, of these sizes, or the programs and libraries of this machine. */
+export type FileSizes = "small" | "large" | "mixed" | "machine";
 
 /** An image for the pull bench. */
 export interface PullCase {
@@ -21,7 +24,7 @@ export function titleOf({ mib, layers, files, compression }: PullCase): string {
   return `${mib} MiB, ${layers} ${layers === 1 ? "layer" : "layers"}, ${files}, ${compression}`;
 }
 
-/** Half of each file compresses away. */
+/** Half of each file compresses away, but for those of the machine. */
 export function pullRecipe({ mib, layers, files, compression }: PullCase): ImageRecipe {
   const bytes = mib * (1 << 20);
   return {
@@ -42,6 +45,7 @@ function threeKinds(bytes: number): LayerEntry[][] {
 
 function alike(bytes: number, layers: number, files: FileSizes): LayerEntry[][] {
   const each = bytes / layers;
+  if (files === "machine") return machineFiles(each, layers);
   return Array.from({ length: layers }, (_, i) => {
     if (files === "small") return filesOf(`layer${i}`, each, small);
     if (files === "large") return filesOf(`layer${i}`, each, Math.min(large, each));
@@ -60,4 +64,48 @@ function filesOf(folder: string, total: number, size: number): LayerEntry[] {
     { path: folder },
     ...Array.from({ length: count }, (_, i) => ({ path: `${folder}/${i}`, content: content() })),
   ];
+}
+
+const machineFolders = ["/usr/bin", "/usr/sbin", "/usr/lib", "/usr/share"] as const;
+
+/** Each layer begins with a file that no other has: a layer that is there already would not be pulled. */
+function machineFiles(layerBytes: number, layers: number): LayerEntry[][] {
+  const made: LayerEntry[][] = [];
+  let entries: LayerEntry[] = [];
+  let bytes = 0;
+  const folders = new Set<string>();
+  for (const file of filesBelow(machineFolders)) {
+    if (entries.length === 0) {
+      entries.push({ path: `layer${made.length}`, content: randomBytes(1024) });
+      folders.clear();
+    }
+    addFolders(path.dirname(file).slice(1), folders, entries);
+    const content = readFileSync(file);
+    entries.push({ path: file.slice(1), content, mode: 0o755 });
+    bytes += content.length;
+    if (bytes < layerBytes) continue;
+    made.push(entries);
+    if (made.length === layers) return made;
+    entries = [];
+    bytes = 0;
+  }
+  throw new Error(`this machine has less than ${layers} times ${layerBytes} bytes in its programs`);
+}
+
+function addFolders(folder: string, known: Set<string>, entries: LayerEntry[]): void {
+  if (folder === "." || known.has(folder)) return;
+  addFolders(path.dirname(folder), known, entries);
+  known.add(folder);
+  entries.push({ path: folder });
+}
+
+function* filesBelow(folders: readonly string[]): Generator<string, void, undefined> {
+  for (const folder of folders) {
+    const entries = readdirSync(folder, { withFileTypes: true });
+    for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+      const at = path.join(folder, entry.name);
+      if (entry.isDirectory()) yield* filesBelow([at]);
+      else if (entry.isFile()) yield at;
+    }
+  }
 }

@@ -19,9 +19,10 @@ const usage = `scripts/node bench/pull.ts [options]
   -n N             pulls by each runtime, in turn (default 5; 3 with --all)
   --mib N          plain bytes of the image's files (default 50)
   --layers N       default 3
-  --files KIND     small (4 KiB), large (8 MiB), or mixed (default; with 3 layers, one of each kind)
+  --files KIND     small (4 KiB), large (8 MiB), or mixed (default; with 3 layers, one of each kind), half of each random
+                   and half of it one word; or machine: the programs and libraries of this machine
   --compression C  gzip (default) or zstd
-  --all            instead of one image: 1, 3, 5 and 20 layers, small and large files, zstd; two minutes
+  --all            instead of one image: 1, 3, 5 and 20 layers, small and large files, this machine's, zstd; some minutes
   --only NAMES     of berth, containerd-2.4, containerd only these, with commas between
   --shim PATH      the shim of all (default containerd-shim-runc-v2 on PATH): containerd-2.4 needs one of its time`;
 
@@ -46,7 +47,7 @@ let isWarm = false;
 const asked: PullCase = {
   mib: Number(values.mib),
   layers: Number(values.layers),
-  files: oneOf<FileSizes>(values.files, ["small", "large", "mixed"]),
+  files: oneOf<FileSizes>(values.files, ["small", "large", "mixed", "machine"]),
   compression: oneOf(values.compression, ["gzip", "zstd"]),
 };
 
@@ -63,6 +64,7 @@ function variants(base: PullCase): PullCase[] {
     ...[1, 5, 20].map((layers) => ({ ...base, layers })),
     { ...base, files: "small" },
     { ...base, files: "large" },
+    { ...base, files: "machine" },
     { ...base, compression: "zstd" },
   ];
 }
