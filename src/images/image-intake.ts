@@ -9,16 +9,23 @@ import type { ImageCatalog } from "./image-catalog.ts";
 import type { ImagesOptions } from "./image-library.ts";
 import type { ImageRecords, NameChange } from "./image-records.ts";
 import type { BeginEarly, ImageSource } from "./image-source.ts";
-import { type ImageTree, otherPlatform, readImageTree } from "./image-tree.ts";
+import { type ImageTree, otherPlatform, readImageTree, type TreeReading } from "./image-tree.ts";
 import { labelTree } from "./label-tree.ts";
 import { DocumentReader } from "./manifest/document-reader.ts";
 import type { Descriptor } from "./manifest/documents.ts";
 import type { Image, TransferStep } from "./ports.ts";
 import { type PullPins, resourcesOf } from "./pull-pins.ts";
+import { StoredBeside } from "./stored-beside.ts";
 import type { Unpacker } from "./unpack/unpacker.ts";
 
 /** Keeps what is brought in from collections. */
 export type Keep = (...kept: readonly Resource[]) => Promise<void>;
+
+/** How documents are brought in. */
+interface Bringing extends Pick<TreeReading, "beside"> {
+  /** Keeps a document from collections before it is looked for. */
+  readonly keep?: (blob: Digest) => Promise<void>;
+}
 
 export interface ImageStores {
   readonly records: ImageRecords;
@@ -49,9 +56,9 @@ export class ImageIntake {
     source: ImageSource,
     target: ArchivedImage["target"],
     call: Cancellable,
-    keep?: (blob: Digest) => Promise<void>,
+    { keep, beside }: Bringing = {},
   ): Promise<ImageTree> {
-    const reading = { ...this.#options, documents: this.documents, ...(keep && { keep }) };
+    const reading = { ...this.#options, documents: this.documents, ...(keep && { keep }), beside };
     return readImageTree(reading, source, target, call);
   }
 
@@ -62,12 +69,14 @@ export class ImageIntake {
     call: Cancellable,
     keep: Keep,
   ): Promise<Image> {
-    const tree = await this.readTree(source, target, call, (id) => keep({ type: "content", id }));
+    await using beside = new StoredBeside(call);
+    const keepOne = (id: Digest): Promise<void> => keep({ type: "content", id });
+    const tree = await this.readTree(source, target, beside.call, { keep: keepOne, beside });
     const others = otherPlatform(tree, this.#options.platform);
     const [name = tree.id] = names;
     if (others) this.#options.log.warn({ image: name, ...others }, "image is for another platform");
     await keep(...resourcesOf(tree, this.#options.snapshotter));
-    await this.unpackTree(tree, source, call);
+    await this.unpackTree(tree, source, beside.call, () => beside.all());
     // Also by its id, as containerd's CRI has it: some clients look for that.
     this.tell(await this.#stores.records.point([...names, tree.id], tree.target, call));
     this.#stores.catalog.learn(tree);
@@ -81,8 +90,16 @@ export class ImageIntake {
     for (const change of changes) this.#options.onNameChange?.(change);
   }
 
-  /** Fetches and unpacks the layers that are not here, and labels what belongs together. */
-  async unpackTree(tree: ImageTree, source: ImageSource, call: Cancellable): Promise<void> {
+  /**
+   * Fetches and unpacks the layers that are not here, and labels what belongs together: once the documents are stored,
+   * where that is still under way.
+   */
+  async unpackTree(
+    tree: ImageTree,
+    source: ImageSource,
+    call: Cancellable,
+    documentsStored?: () => Promise<void>,
+  ): Promise<void> {
     const { content, namespace, config } = this.#options;
     const discards = config.discardUnpackedLayers;
     const chained = tree.manifest.layers.map((layer, at) => ({
@@ -118,6 +135,7 @@ export class ImageIntake {
     }));
     await this.#stores.unpacker.unpack(layers, call);
     if (discards) for (const one of chained) await noteSources(this.#options, one);
+    await documentsStored?.();
     await labelTree(this.#options, tree, { withoutLayers: discards });
   }
 }

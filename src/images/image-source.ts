@@ -54,17 +54,22 @@ export interface NamespaceContent {
   readonly namespace: string;
 }
 
+/** Where documents go, and who looks after one that is still being stored; without that they are waited for. */
+export interface DocumentStore extends NamespaceContent {
+  readonly beside?: { add(work: Promise<void>): void } | undefined;
+}
+
 /**
  * A document from the content store, or from the source into it. RESOURCE_EXHAUSTED for one that is too
  * long, FAILED_PRECONDITION for one that is not what its descriptor says.
  */
 export async function obtainDocument(
-  store: NamespaceContent,
+  store: DocumentStore,
   source: ImageSource,
   descriptor: Descriptor,
   call: Cancellable,
 ): Promise<Buffer> {
-  const { content, namespace } = store;
+  const { content, namespace, beside } = store;
   const { digest } = descriptor;
   const known = content.info(namespace, digest);
   const isGiven = known !== undefined && source.gives(known);
@@ -78,8 +83,12 @@ export async function obtainDocument(
       damage = error; // it has been dropped; the source may give it again
     }
   }
-  const keep = (bytes: Buffer): Promise<void> =>
-    storeBytes({ ...store, digest }, bytes, call, (labels) => source.labels(labels));
+  const keep = async (bytes: Buffer): Promise<void> => {
+    const to = { content, namespace, digest };
+    const stored = storeBytes(to, bytes, call, (labels) => source.labels(labels));
+    if (beside) beside.add(stored);
+    else await stored;
+  };
   const inline = inlineBytes(descriptor);
   if (inline) {
     await keep(inline);

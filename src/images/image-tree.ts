@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Cancellable } from "../base/cancellable.ts";
 import { fault, isFault } from "../base/errors.ts";
-import type { ContentStore, Digest } from "../content/ports.ts";
+import type { Digest } from "../content/ports.ts";
 import { chainIds } from "./chain-id.ts";
-import { type ImageSource, obtainDocument } from "./image-source.ts";
+import { type DocumentStore, type ImageSource, obtainDocument } from "./image-source.ts";
 import { artifactName, hasArchives } from "./manifest/artifacts.ts";
 import type { DocumentReader } from "./manifest/document-reader.ts";
 import type { Descriptor, ImageDocument, Index, Manifest } from "./manifest/documents.ts";
@@ -33,9 +33,7 @@ export interface ImageTree {
 }
 
 /** Where images are read, and for whom. */
-export interface TreeReading {
-  readonly content: ContentStore;
-  readonly namespace: string;
+export interface TreeReading extends DocumentStore {
   readonly documents: DocumentReader;
   readonly platform: Platform;
   /** Called before a document is looked for. */

@@ -60,7 +60,9 @@ async function layersOf(
   for (const { target } of images) {
     try {
       const keepOne = (id: Digest): Promise<void> => keep({ type: "content", id });
-      layers.push(...(await intake.readTree(source, target, call, keepOne)).manifest.layers);
+      layers.push(
+        ...(await intake.readTree(source, target, call, { keep: keepOne })).manifest.layers,
+      );
     } catch (error) {
       if (!isFault(error)) throw error;
     }
