@@ -18,22 +18,29 @@ test("a bundle has a file for each program, and for each thread and child that t
   for (const name of ["berthd.js", "berth.js", "trees-worker.js", "diff-diff-child.js"]) {
     assert.ok(files.has(name), name);
   }
-  const start = ["berthd.js", "kept-code.js"];
-  for (const name of ["berthd-command", "berthd-serve", "berthd-daemon"]) {
-    start.push(`${name}.js`);
+  const starts = [
+    ["berthd.js", "kept-code.js"],
+    ["berth.js", "kept-code.js"],
+  ] as const;
+  const scripts = [["berthd-command", "berthd-serve", "berthd-daemon"], ["berth-command"]] as const;
+  for (const name of scripts.flat()) {
     const text = Buffer.from(files.get(`${name}-script.js`) ?? []).toString();
     assert.match(text, /^\(function\(module,require,importMeta\)\{/, "its code can be kept");
     assert.doesNotMatch(text, /[^\0-\x7f]/, name);
   }
-  for (const name of start) {
-    const text = Buffer.from(files.get(name) ?? []).toString();
-    assert.ok(text !== "", name);
-    const loaded = [...text.matchAll(/(?:^|[;}\n])(?:import|export)[^"'();]*"\.\/([^"]*)"/g)];
-    assert.deepEqual(
-      loaded.map((match) => match[1]).filter((file) => !start.includes(file ?? "")),
-      [],
-      "a start loads few files",
-    );
+  for (const [index, entries] of starts.entries()) {
+    const start: string[] = [...entries, ...(scripts[index] ?? []).map((name) => `${name}.js`)];
+    for (const name of start) {
+      const text = Buffer.from(files.get(name) ?? []).toString();
+      assert.ok(text !== "", name);
+      const loaded = [...text.matchAll(/(?:^|[;}\n])(?:import|export)[^"'();]*"\.\/([^"]*)"/g)];
+      const names = loaded.map((match) => match[1] ?? "");
+      assert.deepEqual(
+        names.filter((file) => !start.includes(file)),
+        [],
+        "a start loads few files",
+      );
+    }
   }
   const check = [...files].filter(
     ([name, bytes]) => name.startsWith("part-") && Buffer.from(bytes).includes("databaseRefusal"),

@@ -16,6 +16,10 @@ export interface Bundle {
 /** The programs' own entries, and the names of their files in the bundle. */
 const daemon = ["src/cli/berthd.ts", "berthd"] as const;
 const client = ["src/cli/berth.ts", "berth"] as const;
+/** All that a command of the client loads, but for what only it uses. */
+const clientMerged: readonly MergedModule[] = [
+  { from: "src/cli/run-berth.ts", name: "berth-command" },
+];
 /** What the daemon's start loads, one after the other: the command line, what reads the configuration, and the daemon. */
 const merged: readonly MergedModule[] = [
   {
@@ -59,21 +63,26 @@ export async function bundle(root: string): Promise<Bundle> {
   const threads = [...started].map((from) => [from, flatName(from)] as const);
   const built = [
     await splitInto(root, started, { parts: "part", entry: daemon }),
-    await splitInto(root, started, { parts: "client", entry: client }),
+    await splitInto(root, started, {
+      parts: "client",
+      entry: client,
+      also: clientMerged.map(({ from, name }) => [from, name] as const),
+    }),
     await bundleShared(root),
     await splitInto(root, started, { parts: "part", entry: [keeper, keeperFile] }),
   ];
   for (const entry of threads) {
     built.push(await splitInto(root, started, { parts: "part", entry }));
   }
-  const [program, ...others] = built.map(({ outputFiles, metafile }) => ({
+  const [program, commands, ...others] = built.map(({ outputFiles, metafile }) => ({
     files: new Map(outputFiles.map(({ path: file, text }) => [path.basename(file), text])),
     outputs: metafile.outputs,
   }));
-  if (program === undefined) throw new Error("there is no bundle");
-  const texts = [await mergeParts(program, `${daemon[1]}.js`, merged)].concat(
-    others.map(({ files }) => files),
-  );
+  if (program === undefined || commands === undefined) throw new Error("there is no bundle");
+  const texts = [
+    await mergeParts(program, `${daemon[1]}.js`, merged),
+    await mergeParts(commands, `${client[1]}.js`, clientMerged),
+  ].concat(others.map(({ files }) => files));
   const files = texts.flatMap((some) => [...some].map(([name, text]) => finished(name, text)));
   return {
     files: filesOf((await Promise.all(files)).flat()),
@@ -104,13 +113,18 @@ interface Wanted {
   readonly parts: string;
   /** A module below the project, and the name of the file that it becomes. */
   readonly entry: readonly [from: string, name: string];
+  /** Modules that become files of their own. */
+  readonly also?: readonly (readonly [from: string, name: string])[];
 }
 
-function splitInto(root: string, started: ReadonlySet<string>, { parts, entry }: Wanted) {
-  const [from, out] = entry;
+function splitInto(
+  root: string,
+  started: ReadonlySet<string>,
+  { parts, entry, also = [] }: Wanted,
+) {
   return build({
     absWorkingDir: root,
-    entryPoints: [{ in: path.join(root, from), out }],
+    entryPoints: [entry, ...also].map(([from, out]) => ({ in: path.join(root, from), out })),
     bundle: true,
     splitting: true,
     format: "esm",
@@ -185,7 +199,7 @@ async function finished(
   text: string,
 ): Promise<readonly (readonly [name: string, bytes: Buffer])[]> {
   const short = await shortened(text);
-  const isKept = merged.some((module) => name === `${module.name}.js`);
+  const isKept = [...merged, ...clientMerged].some((module) => name === `${module.name}.js`);
   const texts = isKept
     ? await asKeptScript(path.parse(name).name, short)
     : [[name, short] as const];

@@ -18,15 +18,16 @@ const script = (answer: string): string => `(function(module,require,importMeta)
 /** A program that runs the script and keeps what it compiled; answers what it says of it. */
 function program(folder: string, { keeps = true, calls = true } = {}): Record<string, unknown> {
   const text = `
-    import { keepCode, runKept } from "${keeper}";
+    import { keepCode, lacksKeptCode, runKept } from "${keeper}";
     import vm from "node:vm";
     const { Script } = vm;
     const beside = { value: 1 };
     const it = runKept("some-script.js", import.meta, { "./beside.mjs": beside });
     const late = (await it.late()).default;
     const sum = ${calls} ? it.called(2) : undefined;
+    const lacks = lacksKeptCode();
     if (${keeps}) await keepCode();
-    console.log(JSON.stringify({ sum, late, os: it.os, dirname: it.dirname }));`;
+    console.log(JSON.stringify({ sum, late, os: it.os, dirname: it.dirname, lacks }));`;
   writeFileSync(path.join(folder, "program.mjs"), text);
   writeFileSync(path.join(folder, "late.mjs"), "export default 'late';");
   const env = { ...process.env, NODE_COMPILE_CACHE: path.join(folder, "cache") };
@@ -52,8 +53,8 @@ describe("a script whose code is kept", () => {
     await using folder = await scratch();
     writeFileSync(path.join(folder.path, "some-script.js"), script("10"));
     const expected = { sum: 13, late: "late", os: "\n", dirname: folder.path };
-    assert.deepEqual(program(folder.path), expected);
-    assert.deepEqual(program(folder.path), expected);
+    assert.deepEqual(program(folder.path), { ...expected, lacks: true });
+    assert.deepEqual(program(folder.path), { ...expected, lacks: false });
   });
 
   it("has what was called kept, and is not written again for nothing", async () => {
@@ -66,6 +67,13 @@ describe("a script whose code is kept", () => {
     assert.ok(more.length > little.length, `${little.length}, ${more.length}`);
     program(folder.path, { calls: false });
     assert.deepEqual(kept(folder.path).bytes, more);
+  });
+
+  it("lacks none where none can be kept", async () => {
+    await using folder = await scratch();
+    writeFileSync(path.join(folder.path, "some-script.js"), script("10"));
+    writeFileSync(path.join(folder.path, "cache"), "no folder");
+    assert.equal(program(folder.path)["lacks"], false);
   });
 
   it("does not run the code of another text", async () => {
@@ -88,8 +96,9 @@ describe("a script whose code is kept", () => {
       Buffer.concat([bytes.subarray(0, 200), Buffer.alloc(bytes.length - 200)]),
     ]) {
       writeFileSync(file, damaged);
-      assert.equal(program(folder.path)["sum"], 13);
-      assert.deepEqual(kept(folder.path).bytes.length, bytes.length);
+      const { sum, lacks } = program(folder.path);
+      assert.deepEqual({ sum, lacks }, { sum: 13, lacks: true });
+      assert.equal(program(folder.path)["lacks"], false);
     }
   });
 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from "node:fs";
+import { accessSync, constants as fsConstants, readFileSync } from "node:fs";
 import { getCompileCacheDir } from "node:module";
 import path from "node:path";
 import { constants, Script } from "node:vm";
@@ -60,6 +60,19 @@ export function runKept(
   const program = script.runInThisContext() as Program;
   program(module, (wanted) => beside[wanted] ?? process.getBuiltinModule(wanted), meta);
   return module.exports;
+}
+
+/** Whether of any of these scripts nothing is kept, and it could be. */
+export function lacksKeptCode(): boolean {
+  return running.some(({ file, keptBytes }) => {
+    if (file === undefined || keptBytes > 0) return false;
+    try {
+      accessSync(path.dirname(file), fsConstants.W_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
 
 /**
