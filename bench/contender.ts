@@ -19,8 +19,10 @@ export interface Contender extends AsyncDisposable {
   readonly pid: number;
   /** What its shims were told; finds them in /proc. */
   readonly socket: string;
-  /** Kills the daemon and starts it again, where the harness can; until it serves. */
-  readonly restart?: () => Promise<void>;
+  /** Kills the daemon; pods run on. */
+  readonly kill: () => Promise<void>;
+  /** Starts it again; until it serves. */
+  readonly start: () => Promise<void>;
 }
 
 /** What pods are run with, the same for each contender. */
@@ -70,8 +72,12 @@ async function startPeer(
     name,
     version: await versionOf(peer.cri),
     cri: peer.cri,
-    pid: peer.pid,
+    get pid() {
+      return peer.pid;
+    },
     socket: peer.socket,
+    kill: () => peer.kill9(),
+    start: () => peer.start(),
     [Symbol.asyncDispose]: () => peer[Symbol.asyncDispose](),
   };
 }
@@ -94,10 +100,8 @@ async function startBerth({ ociRuntime, sandbox, shim }: PodPrograms): Promise<C
       return daemon.pid();
     },
     socket: daemon.socket,
-    restart: async () => {
-      await daemon.kill9();
-      await daemon.start();
-    },
+    kill: () => daemon.kill9(),
+    start: () => daemon.start(),
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
   };
 }

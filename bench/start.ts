@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The daemon's start, after a kill -9: from exec to serving, its stages, and the memory after it, without pods or with some.
-// Of the checkout, or of unpacked packages, which take turns, since a machine's speed drifts:
+// Of the checkout, or of unpacked packages, which take turns, since a machine's speed drifts, and beside the newest containerd
+// where it is built, with as many pods, by what both show: how long after the exec CRI's lists are answered:
 // scripts/node bench/start.ts [FOLDER/usr/bin ...] [--pods 100] [--starts 5] [--profile FOLDER], which gets a CPU profile of each start (Node writes it at a SIGTERM, so the daemon is stopped so).
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { connectLight } from "../src/rpc/light/light-client.ts";
+import { startContainerd } from "../test/support/containerd.ts";
 import { startDaemon } from "../test/support/daemon.ts";
+import { builtTool } from "../test/support/go-tools.ts";
+import type { Cri } from "../test/support/pods.ts";
 import { startRegistry } from "../test/support/registry.ts";
 import { scratch } from "../test/support/scratch.ts";
 import { pushTestImages } from "../test/support/test-images.ts";
@@ -29,6 +34,7 @@ const pods = Number(values.pods);
 const podsAtOnce = 4;
 /** By then what Node compiled is kept, and what the start needed has been given back. */
 const settledMs = 8_000;
+const askedEveryMs = 5;
 
 const env: Record<string, string> = {};
 await using home = await scratch({ prefix: "bench" });
@@ -37,11 +43,16 @@ const images = await pushTestImages(registry, await home.folder("images"));
 const image = images.shell.reference;
 const options = { programs: compared[0] ?? "", logLevel: "info", env };
 await using daemon = await startDaemon(options);
-await daemon.cri.images.PullImage({ image: { image } });
-for (let made = 0; made < pods; made += podsAtOnce) {
-  const some = Math.min(podsAtOnce, pods - made);
-  await Promise.all(Array.from({ length: some }, runPod));
-}
+await fill(daemon.cri);
+const [program, shim] = await Promise.all([
+  builtTool("containerd-2.4"),
+  builtTool("containerd-shim-runc-v2-2.4"),
+]);
+await using peer =
+  program === undefined || shim === undefined
+    ? undefined
+    : await startContainerd(images.idle.reference, { daemon: program, shim });
+if (peer) await fill(peer.cri);
 await sleep(settledMs);
 if (values.profile !== undefined) {
   env["NODE_OPTIONS"] = `--cpu-prof --cpu-prof-interval=200 --cpu-prof-dir=${values.profile}`;
@@ -52,41 +63,85 @@ for (const { programs } of starts) {
   await restart(); // compiles what is new
   await sleep(settledMs);
 }
+const peerStarts = { answers: new Samples(), cpu: new Samples() };
 for (let i = 0; i < Number(values.starts); i += 1) {
   for (const { programs, all } of starts) {
     options.programs = programs;
     all.push(await restart());
   }
+  if (!peer) continue;
+  await peer.kill9();
+  peerStarts.answers.add(await untilAnswered(peer.socket, () => peer.start()));
+  peerStarts.cpu.add(cpuMsOf(peer.pid));
 }
 await sleep(settledMs);
 const { rss, pss, anonymous } = memoryOf(daemon.pid());
 const load = readFileSync("/proc/loadavg", "utf8").split(" ")[0];
 console.log(`load ${load}; ${pods} pods`);
 for (const { programs, all } of starts) {
-  const rows = all.map(({ ms, cpuMs, stages }) => [`${ms}`, `${cpuMs}`, stages]);
-  const [wall, cpu] = [new Samples(), new Samples()];
-  for (const { ms, cpuMs } of all) {
+  const rows = all.map(({ ms, answersMs, cpuMs, stages }) => [
+    `${ms}`,
+    answersMs.toFixed(0),
+    `${cpuMs}`,
+    stages,
+  ]);
+  const [wall, answers, cpu] = [new Samples(), new Samples(), new Samples()];
+  for (const { ms, answersMs, cpuMs } of all) {
     wall.add(ms);
+    answers.add(answersMs);
     cpu.add(cpuMs);
   }
-  console.log(`programs of ${programs}: median ${summary(wall)} ms, CPU ${summary(cpu)} ms`);
-  console.log(table([["exec to serving, ms", "CPU, ms", "stages, ms"], ...rows]));
+  console.log(
+    `programs of ${programs}: median ${summary(wall)} ms, answers after ${summary(answers)} ms, CPU ${summary(cpu)} ms`,
+  );
+  console.log(table([["exec to serving, ms", "to answers, ms", "CPU, ms", "stages, ms"], ...rows]));
+}
+if (peer) {
+  const { answers, cpu } = peerStarts;
+  console.log(`containerd-2.4: answers after ${summary(answers)} ms, CPU ${summary(cpu)} ms`);
 }
 console.log(`MiB: RSS ${rss.toFixed(1)}, PSS ${pss.toFixed(1)}, anonymous ${anonymous.toFixed(1)}`);
 
 interface Start {
+  /** As its log tells it. */
   readonly ms: number;
+  readonly answersMs: number;
   readonly cpuMs: number;
   readonly stages: string;
 }
 
 function summary(samples: Samples): string {
-  return `${samples.quantile(0.5)}, best ${samples.quantile(0)}`;
+  return `${samples.quantile(0.5).toFixed(0)}, best ${samples.quantile(0).toFixed(0)}`;
 }
 
-async function runPod(): Promise<void> {
-  const pod = await daemon.cri.runPod();
-  await daemon.cri.startContainer(pod, image, obedient);
+async function fill(cri: Cri): Promise<void> {
+  await cri.images.PullImage({ image: { image } });
+  const runPod = async (): Promise<void> => {
+    await cri.startContainer(await cri.runPod(), image, obedient);
+  };
+  for (let made = 0; made < pods; made += podsAtOnce) {
+    const some = Math.min(podsAtOnce, pods - made);
+    await Promise.all(Array.from({ length: some }, runPod));
+  }
+}
+
+/** Milliseconds from the call until the first list is answered, with all pods in it. */
+async function untilAnswered(socket: string, start: () => Promise<void>): Promise<number> {
+  const from = performance.now();
+  const started = start();
+  for (;;) {
+    using connection = connectLight(socket);
+    try {
+      const { items } = await connection.client("runtime.v1.RuntimeService").ListPodSandbox({});
+      if (items.length === pods) break;
+    } catch {
+      // not yet
+    }
+    await sleep(askedEveryMs);
+  }
+  const took = performance.now() - from;
+  await started;
+  return took;
 }
 
 async function restart(): Promise<Start> {
@@ -94,13 +149,18 @@ async function restart(): Promise<Start> {
   else await daemon.stop();
   const before = (await daemon.logLines()).length;
   const from = Date.now();
-  await daemon.start();
+  const answersMs = await untilAnswered(daemon.socket, () => daemon.start());
   const cpuMs = cpuMsOf(daemon.pid());
   const lines = (await daemon.logLines()).slice(before);
   const serving = lines.find(({ msg }) => msg === "berthd is serving") ?? {};
   const stages = Object.entries((serving["startMs"] ?? {}) as Readonly<Record<string, number>>);
   const ms = Date.parse(String(serving["time"])) - from;
-  return { ms, cpuMs, stages: stages.map(([name, took]) => `${name} ${took}`).join(", ") };
+  return {
+    ms,
+    answersMs,
+    cpuMs,
+    stages: stages.map(([name, took]) => `${name} ${took}`).join(", "),
+  };
 }
 
 /** Of all its threads, as the kernel counts it: in hundredths of a second. */

@@ -24,8 +24,8 @@ quietly berthd config check
 cache=$home/current/build/compile-cache
 compiled() { find $cache -type f -size +0 ! -name '*.code' -exec sha256sum {} + | sort; }
 [ -n "$(compiled)" ] || fail "nothing of it is compiled"
-# Of the programs of a start themselves, where more is added once pods have run.
-[ "$(find $cache -name 'berth-*.code' | wc -l)" = 3 ] || fail "what its programs compiled is not kept"
+# Of the programs of a start themselves, where more is added once pods have run, and of what all commands of the client load.
+[ "$(find $cache -name 'berth-*.code' | wc -l)" = 4 ] || fail "what its programs compiled is not kept"
 running=$(find /proc -maxdepth 2 -name exe -lname "$home/*" 2>/dev/null)
 [ -z "$running" ] || fail "something of the installation goes on: $running"
 echo "== installed"

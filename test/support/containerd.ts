@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawn } from "node:child_process";
-import { openSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type CniNetwork, makeCniNetwork } from "./cni.ts";
@@ -28,6 +29,10 @@ export interface Containerd extends AsyncDisposable {
   readonly cri: Cri;
   readonly territory: Territory;
   log(): Promise<string>;
+  /** Kills it with SIGKILL; pods run on. */
+  kill9(): Promise<void>;
+  /** Starts it again on the same folders; until it serves. */
+  start(): Promise<void>;
 }
 
 /** What a kubelet waits for. containerd 2 has a third one, of deprecated settings, which ours here are. */
@@ -54,40 +59,51 @@ export async function startContainerd(
   const config = `${configOf(home.path, network, sandboxImage)}${runtimeOf(programs)}`;
   await writeFile(path.join(home.path, "config.toml"), config);
   const logFile = path.join(home.path, "containerd.log");
-  const log = openSync(logFile, "a");
-  const child = spawn(
-    programs.daemon ?? "containerd",
-    ["--config", path.join(home.path, "config.toml")],
-    {
-      stdio: ["ignore", log, log],
-    },
-  );
+  let child: ChildProcess | undefined;
   undo.defer(() => sweep(territory));
-  undo.defer(() => endChild(child));
+  undo.defer(async () => {
+    if (child) await endChild(child);
+  });
   const peer = undo.use(connectPeer(socket));
   const cri = new Cri(peer, {
     logRoot: path.join(home.path, "logs"),
     cgroupParent: territory.cgroupParent,
   });
-  await until(
-    "containerd is ready",
-    async () => {
-      if (child.exitCode !== null) throw new GivenUp(await readFile(logFile, "utf8"));
-      const { status } = await cri.runtime.Status({});
-      const holding = status?.conditions.filter((condition) => condition.status);
-      return needed.every((type) => holding?.some((condition) => condition.type === type));
-    },
-    { timeoutMs: 120_000 },
-  );
+  const start = async (): Promise<void> => {
+    const log = openSync(logFile, "a");
+    const argv = ["--config", path.join(home.path, "config.toml")];
+    const started = spawn(programs.daemon ?? "containerd", argv, { stdio: ["ignore", log, log] });
+    closeSync(log);
+    child = started;
+    await until(
+      "containerd is ready",
+      async () => {
+        if (started.exitCode !== null) throw new GivenUp(await readFile(logFile, "utf8"));
+        const { status } = await cri.runtime.Status({});
+        const holding = status?.conditions.filter((condition) => condition.status);
+        return needed.every((type) => holding?.some((condition) => condition.type === type));
+      },
+      { timeoutMs: 120_000 },
+    );
+  };
+  await start();
   undo.defer(() => cri.removeAllPods());
   const owned = undo.move();
   owned.use(disposeOnSignal(owned));
   return {
-    pid: child.pid!,
+    get pid() {
+      return child!.pid!;
+    },
     socket,
     cri,
     territory: { ...territory, sandboxes: cri.seen },
     log: () => readFile(logFile, "utf8"),
+    kill9: async () => {
+      const gone = once(child!, "exit");
+      child!.kill("SIGKILL");
+      await gone;
+    },
+    start,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
