@@ -25,7 +25,8 @@ test("a bundle has a file for each program, and for each thread and child that t
   const scripts = [["berthd-command", "berthd-serve", "berthd-daemon"], ["berth-command"]] as const;
   for (const name of scripts.flat()) {
     const text = Buffer.from(files.get(`${name}-script.js`) ?? []).toString();
-    assert.match(text, /^\(function\(module,require,importMeta\)\{/, "its code can be kept");
+    const start = /^\(function\(module,require,importMeta\)\{"use strict";/;
+    assert.match(text, start, "its code can be kept, and is as strict as a module's");
     assert.doesNotMatch(text, /[^\0-\x7f]/, name);
   }
   for (const [index, entries] of starts.entries()) {

@@ -8,7 +8,7 @@ export const keeperFile = "kept-code";
 /**
  * A module of a bundle as a script, of which all that a start compiles can be kept (src/base/kept-code.ts), and the module
  * that runs it and exports what it does. What it imports from files beside it has to be evaluated by then, and its exports are
- * taken once: none may be assigned later.
+ * taken once: none may be assigned later. It is as strict as the module was.
  */
 export async function asKeptScript(
   name: string,
@@ -27,7 +27,7 @@ export async function asKeptScript(
     charset: "ascii",
     logLevel: "error",
   });
-  const script = `(function(module,require,importMeta){var exports=module.exports;${code}\n})`;
+  const script = `(function(module,require,importMeta){"use strict";var exports=module.exports;${code}\n})`;
   const lines = [
     `import{runKept}from"./${keeperFile}.js";`,
     ...imports.map((file, index) => `import*as beside${index} from"${file}";`),
