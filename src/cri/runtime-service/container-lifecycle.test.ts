@@ -362,6 +362,20 @@ describe("StopPodSandbox and RemovePodSandbox", () => {
     assert.deepEqual((await world.call("ListPodSandbox", {})).items, []);
   });
 
+  it("keep a sandbox whose record in containerd's store cannot be removed, for the next try", async () => {
+    await using world = await FakeWorld.create();
+    const podSandboxId = await world.runPod();
+    await world.call("StopPodSandbox", { podSandboxId });
+    world.steps.fail("delete record sandbox");
+    await assert.rejects(world.call("RemovePodSandbox", { podSandboxId }));
+    const kept = await world.call("ListPodSandbox", {});
+    assert.equal(kept.items?.length, 1);
+    world.steps.failing.clear();
+    await world.call("RemovePodSandbox", { podSandboxId });
+    assert.ok(world.steps.done.includes("delete record sandbox"));
+    assert.deepEqual((await world.call("ListPodSandbox", {})).items, []);
+  });
+
   it("stop a pod whose network cannot be taken down, and let it go after three tries", async () => {
     await using world = await FakeWorld.create();
     const podSandboxId = await world.runPod();
