@@ -21,11 +21,13 @@ test("time in which the thread was held up is not counted", async () => {
 
 test("it ends though the thread is always held up", async () => {
   using limit = turnLimit(20);
-  for (let held = 0; held < 100 && !limit.signal.aborted; held += 1) {
-    holdUp(200);
+  let held = 0;
+  for (; held < 100 && !limit.signal.aborted; held += 1) {
+    holdUp(250);
     await sleep(1);
   }
-  assert.equal(limit.signal.aborted, true);
+  // Of each turn a quarter of the limit is counted: by that alone there would be four.
+  assert.ok(held === 2 || held === 3, `${held}`);
 });
 
 test("it ends with another signal, and that one's reason", () => {

@@ -3,8 +3,9 @@ import type { Deadline } from "./deadline.ts";
 import { onAbort } from "./on-abort.ts";
 import { startInterval, timeoutReason } from "./timers.ts";
 
-/** How much a look at the clock adds at most. */
+/** How much a look at the clock adds at most: a part of the limit, or one hold-up would be all of a short one. */
 const lookMs = 100;
+const lookShare = 0.25;
 /** A thread that hardly ever gets its turn goes on after so many times the limit. */
 const longest = 20;
 
@@ -15,19 +16,20 @@ const longest = 20;
  */
 export function turnLimit(ms: number, ...signals: AbortSignal[]): Deadline {
   const abort = new AbortController();
+  const mostMs = Math.min(lookMs, ms * lookShare);
   const from = performance.now();
   let seen = from;
   let counted = 0;
   const isOver = (): boolean => counted >= ms || seen - from >= ms * longest;
   const look = (): void => {
     const now = performance.now();
-    counted += Math.min(now - seen, lookMs);
+    counted += Math.min(now - seen, mostMs);
     seen = now;
     if (!isOver()) return;
     timer.stop();
     setImmediate(() => abort.abort(timeoutReason())); // what has come meanwhile is read first
   };
-  const timer = startInterval(look, Math.min(lookMs, ms)).unref();
+  const timer = startInterval(look, mostMs).unref();
   const reactions = signals.map((signal) =>
     onAbort(signal, (why) => {
       timer.stop();

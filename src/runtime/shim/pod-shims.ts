@@ -48,6 +48,7 @@ const attempts = 3;
 export class PodShims implements AsyncDisposable {
   readonly #ports: PodShimPorts;
   readonly #pods = new Map<string, Pod>();
+  #isLetGo = false;
 
   constructor(ports: PodShimPorts) {
     this.#ports = ports;
@@ -55,6 +56,7 @@ export class PodShims implements AsyncDisposable {
 
   /** Begins to start the shim of a new sandbox. One that does not start is tried again when it is wanted. */
   startAhead(bundle: Bundle, start: PodShimStart): void {
+    if (this.#isLetGo) return;
     const pod = this.#add(bundle);
     const { signal } = pod.life;
     pod.shim = this.#turn(pod).then(async (turn) => {
@@ -109,6 +111,7 @@ export class PodShims implements AsyncDisposable {
    * daemon is to find them.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isLetGo = true;
     const pods = [...this.#pods.values()];
     for (const { life } of pods) life.abort(fault("UNAVAILABLE", "the daemon is stopping"));
     const onTheirWay = pods.flatMap(({ shim }) => shim ?? []);
