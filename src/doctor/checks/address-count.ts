@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isIPv4 } from "node:net";
 import { isRecord } from "../../base/is-record.ts";
 import { shellWord } from "../../base/shell-word.ts";
 import type { LoadedConf } from "../../network/conf-dir.ts";
@@ -30,9 +31,8 @@ export async function countFindings(
     if (most === undefined) continue;
     const { dataDir } = ipam;
     const folder = `${typeof dataDir === "string" ? dataDir : usualFolder}/${name}`;
-    const given = (await host.names(folder).catch(() => [])).filter(
-      (one) => addressOf(one.replaceAll("_", ":")) !== undefined,
-    );
+    // Each pod of two families has a file for each.
+    const given = (await host.names(folder).catch(() => [])).filter((one) => isIPv4(one));
     const told = `network ${name} of ${file}`;
     if (given.length >= most * fullShare) {
       found.push(

@@ -4,6 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { toFault } from "../../base/errors.ts";
 import { shellWord } from "../../base/shell-word.ts";
 import type { Check } from "../check.ts";
+import { flagOf } from "../facts/processes.ts";
 import { error, type Finding, ok, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
 import type { Patient } from "../patient.ts";
@@ -17,6 +18,8 @@ const mostFolders = 1000;
 const kubeletCertificate = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 /** What it shows to those that ask it; made by itself for a year where it is given none. */
 const kubeletServing = "/var/lib/kubelet/pki/kubelet.crt";
+/** With these it has another one, or has it elsewhere. */
+const serving = ["tls-cert-file", "cert-dir", "root-dir"] as const;
 const pem = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 const doesNotStart =
@@ -58,15 +61,26 @@ export const certificates: Check = {
   },
 };
 
-/** Of what it has made itself; with one from elsewhere the old file is nobody's any more. */
+/**
+ * Of what it has made itself: with one from elsewhere the old file is nobody's any more. It is of no authority, and not made
+ * anew when it has ended: most who ask the kubelet do not look at it.
+ */
 async function ofServing(patient: Patient): Promise<Finding[]> {
-  const { serverTLSBootstrap, tlsCertFile } = (await patient.kubelet())?.settings ?? {};
-  if (serverTLSBootstrap === true || tlsCertFile !== undefined) return [];
-  return lookAt(patient.host, kubeletServing, {
-    why: "those that check it refuse it: metrics-server, and the API server for `kubectl logs` and `exec`, where they are told to",
+  const kubelet = await patient.kubelet();
+  if (kubelet === undefined) return [];
+  const { flags, settings } = kubelet;
+  const isOthers =
+    settings["serverTLSBootstrap"] === true ||
+    (flagOf(flags, "rotate-server-certificates") ?? "false") !== "false" ||
+    settings["tlsCertFile"] !== undefined ||
+    serving.some((flag) => flagOf(flags, flag) !== undefined);
+  if (isOthers) return [];
+  const found = await lookAt(patient.host, kubeletServing, {
+    why: "those that are told to check it refuse it: an API server with --kubelet-certificate-authority for `kubectl logs` and `exec`, and metrics-server",
     isNeeded: false,
     mend: `rm ${kubeletServing} /var/lib/kubelet/pki/kubelet.key && systemctl restart kubelet`,
   });
+  return found.map((one) => (one.level === "error" ? { ...one, level: "warning" } : one));
 }
 
 /** Certificates in the folders of registries, by the endings that are usual there. */

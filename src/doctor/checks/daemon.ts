@@ -25,12 +25,13 @@ export const daemon: Check = {
     const [holder] =
       facts.state === "down" ? await holdersOf(patient.host, patient.layout.database) : [];
     return [
+      // First: with some of its settings the commands of the others, which restart it, would end every pod.
+      ...(await unitFindings(patient)),
       ...(holder === undefined ? answered(patient, facts) : [unreachable(patient, holder)]),
       ...(await stored(patient)),
       ...conditionsOf(facts),
       ...(await confinementOf(patient, facts)),
       ...(await descriptorsOf(patient, facts.pid ?? holder)),
-      ...(await unitFindings(patient)),
     ];
   },
 };

@@ -4,7 +4,7 @@ import { isRecord } from "../../base/is-record.ts";
 import { shellWord } from "../../base/shell-word.ts";
 import { parseYaml } from "../../cri/oci-spec/parse-yaml.ts";
 import { type KubeletFacts, pathOf } from "../facts/kubelet.ts";
-import { error, type Finding, warning } from "../finding.ts";
+import { error, type Finding, note, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
 
 const mostManifests = 200;
@@ -18,17 +18,25 @@ export async function staticPods(host: Host, kubelet: KubeletFacts): Promise<Fin
   for (const name of (await host.names(folder).catch(() => [])).slice(0, mostManifests)) {
     const file = `${folder}/${name}`;
     if (name.startsWith(".") || (await host.stat(file))?.isFile() !== true) continue;
-    const { pod, problem } = podIn(await host.text(file).catch(() => ""));
-    if (pod === undefined) {
+    const { pod, problem, isOther } = podIn(await host.text(file).catch(() => ""));
+    if (isOther === true) {
+      found.push(
+        note({
+          what: `${file} is no static pod`,
+          why: "the kubelet reads all files of the folder, and complains of this one time and again",
+          mend: `mv ${shellWord(file)} /root/`,
+        }),
+      );
+    } else if (problem !== "") {
       found.push(
         error({
           what: `the static pod's manifest ${file} cannot be used: ${problem}`,
           why: "its pod is not started, and one that runs goes on as it was",
-          mend: `vi ${shellWord(file)} # or away from ${folder} with it: mv ${shellWord(file)} /root/`,
+          mend: `vi ${shellWord(file)}`,
         }),
       );
-      continue;
     }
+    if (pod === undefined) continue;
     const other = known.get(pod);
     known.set(pod, other ?? file);
     if (other === undefined) continue;
@@ -50,10 +58,22 @@ function byEnding(one: string, other: string): number {
   return isOdd(one) - isOdd(other) || one.length - other.length;
 }
 
-function podIn(text = ""): { readonly pod?: string; readonly problem: string } {
+interface Manifest {
+  /** NAMESPACE/NAME; undefined where it cannot be told. */
+  readonly pod?: string;
+  /** Why the kubelet does not start it; "" where it does. */
+  readonly problem: string;
+  /** It was not meant for a pod. */
+  readonly isOther?: boolean;
+}
+
+/** As the kubelet reads it: the first document alone, in which a key may stand twice. */
+function podIn(text = ""): Manifest {
   try {
-    const manifest = parseYaml(text);
-    if (!isRecord(manifest) || manifest["kind"] !== "Pod") return { problem: "it is no Pod" };
+    const manifest = parseYaml(firstDocument(text));
+    if (typeof manifest === "string") return { problem: "", isOther: true };
+    if (!isRecord(manifest)) return { problem: "it is empty" };
+    if (manifest["kind"] !== "Pod") return { problem: "", isOther: true };
     const { metadata, spec } = manifest;
     const { name, namespace } = isRecord(metadata) ? metadata : {};
     if (typeof name !== "string" || name === "") return { problem: "its pod has no name" };
@@ -62,6 +82,15 @@ function podIn(text = ""): { readonly pod?: string; readonly problem: string } {
       return { problem: "its pod has no containers" };
     return { pod: `${typeof namespace === "string" ? namespace : "default"}/${name}`, problem: "" };
   } catch (thrown) {
-    return { problem: toFault(thrown).message };
+    const { message } = toFault(thrown);
+    if (/must be unique/.test(message)) return { problem: "" };
+    return /^kind:\s*["']?Pod\b/m.test(text) || /^apiVersion:/m.test(text)
+      ? { problem: message }
+      : { problem: "", isOther: true };
   }
+}
+
+function firstDocument(text: string): string {
+  const body = text.replace(/^(?:\s*(?:#[^\n]*)?\n)*---[^\n]*\n/, "");
+  return body.slice(0, /^(?:---|\.\.\.)(?:\s|$)/m.exec(body)?.index);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readlink } from "node:fs/promises";
-import { readUnit, type Unit } from "../facts/unit.ts";
+import { readUnit, type Unit, unitFolders } from "../facts/unit.ts";
 import { error, type Finding, warning } from "../finding.ts";
 import type { Host } from "../host.ts";
 import type { Patient } from "../patient.ts";
@@ -112,11 +112,12 @@ async function enablementOf(patient: Patient): Promise<Finding[]> {
 
 /** Whether a target wants it: links there lead to it. */
 async function isWanted(host: Host, service: string): Promise<boolean> {
-  const root = "/etc/systemd/system";
-  for (const name of await host.names(root).catch(() => [])) {
-    if (!/\.(wants|requires)$/.test(name)) continue;
-    const link = `${root}/${name}/${service}.service`;
-    if ((await readlink(host.at(link)).catch(() => undefined)) !== undefined) return true;
+  for (const root of unitFolders) {
+    for (const name of await host.names(root).catch(() => [])) {
+      if (!/\.(wants|requires|upholds)$/.test(name)) continue;
+      const link = `${root}/${name}/${service}.service`;
+      if ((await readlink(host.at(link)).catch(() => undefined)) !== undefined) return true;
+    }
   }
   return false;
 }

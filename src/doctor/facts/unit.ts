@@ -3,7 +3,7 @@ import path from "node:path";
 import type { Host } from "../host.ts";
 
 /** Where units lie, those that win first. */
-const unitFolders = [
+export const unitFolders = [
   "/etc/systemd/system",
   "/run/systemd/system",
   "/usr/local/lib/systemd/system",

@@ -198,7 +198,7 @@ export const ofServices: readonly Sickness[] = [
       await write("/var/lib/kubelet/pki/kubelet.crt", endedCertificate);
       await write("/var/lib/kubelet/pki/kubelet.key", "");
     },
-    level: "error",
+    level: "warning",
     says: /\/var\/lib\/kubelet\/pki\/kubelet\.crt \(CN=reg\.example\) has ended/,
     mends: true,
   },
