@@ -26,8 +26,8 @@ test("it ends though the thread is always held up", async () => {
     holdUp(250);
     await sleep(1);
   }
-  // Of each turn a quarter of the limit is counted: by that alone there would be four.
-  assert.ok(held === 2 || held === 3, `${held}`);
+  // Of each turn a quarter of the limit is counted: by that alone it would take four.
+  assert.ok(held < 4, `${held}`);
 });
 
 test("it ends with another signal, and that one's reason", () => {
