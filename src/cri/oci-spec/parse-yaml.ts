@@ -20,9 +20,10 @@ const octal: ScalarTag = {
 /**
  * One YAML document, or JSON, as plain values. Merge keys (`<<`) are followed; a key that stands twice, or is
  * no text or number, a second document and a bomb of aliases are errors. Throws an Error in one line, with the
- * place. Takes time in proportion to the text.
+ * place. Takes time in proportion to the text. `isLenient` reads as the kubelet does: the first document counts, and of a key
+ * that stands twice the last one.
  */
-export function parseYaml(text: string): unknown {
+export function parseYaml(text: string, { isLenient = false } = {}): unknown {
   try {
     const lines = new LineCounter();
     const document = parseDocument(text, {
@@ -32,9 +33,9 @@ export function parseYaml(text: string): unknown {
       uniqueKeys: false, // by comparing each with all before it
       lineCounter: lines,
     });
-    const [error] = document.errors;
+    const error = document.errors.find(({ code }) => !isLenient || code !== "MULTIPLE_DOCS");
     if (error) throw error;
-    visit(document, { Map: (_key, { items }) => checkKeys(items, lines) });
+    visit(document, { Map: (_key, { items }) => checkKeys(items, lines, isLenient) });
     return document.toJS() as unknown;
   } catch (error) {
     const [what = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
@@ -43,12 +44,12 @@ export function parseYaml(text: string): unknown {
 }
 
 /** A list or a map as a key is written out for a name, anew for each that it is in: 500 of them take 40 s. */
-function checkKeys(pairs: readonly Pair[], lines: LineCounter): void {
+function checkKeys(pairs: readonly Pair[], lines: LineCounter, mayRepeat: boolean): void {
   const seen = new Set<string>();
   for (const { key } of pairs) {
     if (!isScalar(key)) throw badKey(key, "must be texts or numbers", lines);
     const name = String(key.value);
-    if (seen.has(name) && name !== "<<") throw badKey(key, "must be unique", lines);
+    if (!mayRepeat && seen.has(name) && name !== "<<") throw badKey(key, "must be unique", lines);
     seen.add(name);
   }
 }

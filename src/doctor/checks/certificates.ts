@@ -75,12 +75,12 @@ async function ofServing(patient: Patient): Promise<Finding[]> {
     settings["tlsCertFile"] !== undefined ||
     serving.some((flag) => flagOf(flags, flag) !== undefined);
   if (isOthers) return [];
-  const found = await lookAt(patient.host, kubeletServing, {
+  return lookAt(patient.host, kubeletServing, {
+    tell: warning,
     why: "those that are told to check it refuse it: an API server with --kubelet-certificate-authority for `kubectl logs` and `exec`, and metrics-server",
     isNeeded: false,
     mend: `rm ${kubeletServing} /var/lib/kubelet/pki/kubelet.key && systemctl restart kubelet`,
   });
-  return found.map((one) => (one.level === "error" ? { ...one, level: "warning" } : one));
 }
 
 /** Certificates in the folders of registries, by the endings that are usual there. */
@@ -108,6 +108,8 @@ interface Use {
   readonly isToldElsewhere?: boolean;
   /** What gets another one, where a command does. */
   readonly mend?: string;
+  /** How grave it is that it does not hold; an error where it is left out. */
+  readonly tell?: typeof error;
 }
 
 async function lookAt(host: Host, file: string, use: Use): Promise<Finding[]> {
@@ -138,7 +140,8 @@ function ofText(file: string, text: string, use: Use): Finding[] {
   return all.flatMap((one) => ofOne(file, one, use));
 }
 
-function ofOne(file: string, text: string, { why, mend: anew, isToldElsewhere }: Use): Finding[] {
+function ofOne(file: string, text: string, use: Use): Finding[] {
+  const { why, mend: anew, isToldElsewhere, tell = error } = use;
   const mend = anew ?? `cp THE-NEW-ONE ${shellWord(file)} # it is read anew when it changes`;
   try {
     const { subject, validFromDate, validToDate } = new X509Certificate(text);
@@ -148,19 +151,19 @@ function ofOne(file: string, text: string, { why, mend: anew, isToldElsewhere }:
     if (validFromDate.getTime() > Date.now()) {
       const from = validFromDate.toISOString();
       return [
-        error({
+        tell({
           what: `${file} (${name}) holds from ${from} on only`,
           why,
           mend: "timedatectl set-ntp true; chronyc -a makestep; date",
         }),
       ];
     }
-    if (days < 0) return [error({ what: `${file} (${name}) has ended on ${date}`, why, mend })];
+    if (days < 0) return [tell({ what: `${file} (${name}) has ended on ${date}`, why, mend })];
     if (days > soonDays) return [];
     return [warning({ what: `${file} (${name}) ends in ${days} days, on ${date}`, why, mend })];
   } catch (thrown) {
     if (isToldElsewhere === true) return [];
     const what = `${file} holds what is no certificate: ${toFault(thrown).message}`;
-    return [error({ what, why, mend })];
+    return [tell({ what, why, mend })];
   }
 }

@@ -50,6 +50,12 @@ const rows: readonly Healthy[] = [
       }
     },
   },
+  {
+    name: "a static pod's manifest below a page of empty lines",
+    check: "kubelet",
+    about: /static pod/,
+    make: (node) => withManifest(node, "a.yaml", `${"\n".repeat(60)}${pod("a")}`),
+  },
   ...["---\n%", "# made by hand\n---\n%", "%---\n", `%---\n${pod("second")}`].map(
     (form): Healthy => ({
       name: `a static pod's manifest as ${JSON.stringify(form.replace(pod("second"), "…"))}`,

@@ -67,10 +67,10 @@ interface Manifest {
   readonly isOther?: boolean;
 }
 
-/** As the kubelet reads it: the first document alone, in which a key may stand twice. */
+/** As the kubelet reads it. */
 function podIn(text = ""): Manifest {
   try {
-    const manifest = parseYaml(firstDocument(text));
+    const manifest = parseYaml(text, { isLenient: true });
     if (typeof manifest === "string") return { problem: "", isOther: true };
     if (!isRecord(manifest)) return { problem: "it is empty" };
     if (manifest["kind"] !== "Pod") return { problem: "", isOther: true };
@@ -82,15 +82,8 @@ function podIn(text = ""): Manifest {
       return { problem: "its pod has no containers" };
     return { pod: `${typeof namespace === "string" ? namespace : "default"}/${name}`, problem: "" };
   } catch (thrown) {
-    const { message } = toFault(thrown);
-    if (/must be unique/.test(message)) return { problem: "" };
     return /^kind:\s*["']?Pod\b/m.test(text) || /^apiVersion:/m.test(text)
-      ? { problem: message }
+      ? { problem: toFault(thrown).message }
       : { problem: "", isOther: true };
   }
-}
-
-function firstDocument(text: string): string {
-  const body = text.replace(/^(?:\s*(?:#[^\n]*)?\n)*---[^\n]*\n/, "");
-  return body.slice(0, /^(?:---|\.\.\.)(?:\s|$)/m.exec(body)?.index);
 }
