@@ -15,6 +15,7 @@ import type { Cri } from "../test/support/pods.ts";
 import { startRegistry } from "../test/support/registry.ts";
 import { scratch } from "../test/support/scratch.ts";
 import { pushTestImages } from "../test/support/test-images.ts";
+import { until } from "../test/support/until.ts";
 import { memoryOf } from "./footprint.ts";
 import { obedient } from "./pod-cycle.ts";
 import { Samples } from "./samples.ts";
@@ -129,16 +130,12 @@ async function fill(cri: Cri): Promise<void> {
 async function untilAnswered(socket: string, start: () => Promise<void>): Promise<number> {
   const from = performance.now();
   const started = start();
-  for (;;) {
+  const isAnswered = async (): Promise<boolean> => {
     using connection = connectLight(socket);
-    try {
-      const { items } = await connection.client("runtime.v1.RuntimeService").ListPodSandbox({});
-      if (items.length === pods) break;
-    } catch {
-      // not yet
-    }
-    await sleep(askedEveryMs);
-  }
+    const { items } = await connection.client("runtime.v1.RuntimeService").ListPodSandbox({});
+    return items.length === pods;
+  };
+  await until("all pods are listed", isAnswered, { everyMs: askedEveryMs, timeoutMs: 120_000 });
   const took = performance.now() - from;
   await started;
   return took;

@@ -21,12 +21,6 @@ import type { Unpacker } from "./unpack/unpacker.ts";
 /** Keeps what is brought in from collections. */
 export type Keep = (...kept: readonly Resource[]) => Promise<void>;
 
-/** How documents are brought in. */
-interface Bringing extends Pick<TreeReading, "beside"> {
-  /** Keeps a document from collections before it is looked for. */
-  readonly keep?: (blob: Digest) => Promise<void>;
-}
-
 export interface ImageStores {
   readonly records: ImageRecords;
   readonly catalog: ImageCatalog;
@@ -56,9 +50,9 @@ export class ImageIntake {
     source: ImageSource,
     target: ArchivedImage["target"],
     call: Cancellable,
-    { keep, beside }: Bringing = {},
+    bringing: Pick<TreeReading, "beside" | "keep"> = {},
   ): Promise<ImageTree> {
-    const reading = { ...this.#options, documents: this.documents, ...(keep && { keep }), beside };
+    const reading = { ...this.#options, documents: this.documents, ...bringing };
     return readImageTree(reading, source, target, call);
   }
 

@@ -55,14 +55,17 @@ async function remove(parts: Needs, op: Operation, id: string): Promise<void> {
   const last = sandboxes.get(id);
   await parts.nri.podRemoved(id, op);
   await op.run("record", async () => {
-    // Both in one go: what is left of one of them alone, after a crash, the next start removes.
-    const [ofContainer, ofSandbox] = await Promise.allSettled([
-      container && absentAsUndefined(() => container.delete(op)),
-      sandboxes.delete(id),
-    ]);
-    // The next call finds the sandbox then, and tries again.
-    if (ofContainer.status === "rejected" && last) await sandboxes.put(last);
-    for (const one of [ofContainer, ofSandbox]) if (one.status === "rejected") throw one.reason;
+    try {
+      // Both in one go: what is left of one of them alone, after a crash, the next start removes.
+      await allSettled([
+        container && absentAsUndefined(() => container.delete(op)),
+        sandboxes.delete(id),
+      ]);
+    } catch (error) {
+      // The next call finds the sandbox then, and tries again.
+      if (last && !sandboxes.get(id)) await sandboxes.put(last);
+      throw error;
+    }
   });
   parts.liveSandboxes.delete(id);
   parts.events.publish({ type: "deleted", containerId: id, sandboxId: id }, last);
