@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Berth adds to the parts that no daemon can take away: beside each of its calls, and in turn with it, those parts
 // alone (the CNI plugins; a shim that runs already, asked by ttrpc, and the OCI runtime below it; a gRPC server that does
-// nothing), and the newest containerd with the same client. The goals of the issue on speed as milliseconds.
+// nothing), and the newest containerd with the same client. The goals of the issue on speed as milliseconds. Of a pod's
+// processor time the floor is what the plugins, a shim's start and the OCI runtime below it take: no daemon at all.
 import os from "node:os";
 import { parseArgs } from "node:util";
 import type { CriMessages } from "../src/gen/cri-index.gen.ts";
@@ -48,6 +49,8 @@ const goals: Readonly<Record<string, number>> = {
   ImageStatus: 0.8,
 };
 
+const podCpuGoal = 0.5;
+
 /** Samples of milliseconds by what was timed; CPU stands under the same name. */
 class Ledger {
   readonly times = new Map<string, Samples>();
@@ -85,6 +88,10 @@ async function pods(
     // The first round warms up.
     const ledger = (name: string): Ledger => (round < 0 ? new Ledger() : ledgerOf(name));
     await bareNetwork(cni, `floors-${process.pid}`, round < 0 ? new Ledger() : floor);
+    await bareShimStart(
+      `floors-${process.pid}-start-${round + 1}`,
+      round < 0 ? new Ledger() : floor,
+    );
     for (const it of contenders) {
       const beside = it.name === "berth" ? { shim, floor: ledger("floor"), round } : undefined;
       await podLife(it, image, ledger(it.name), beside);
@@ -98,6 +105,19 @@ async function bareNetwork(cni: BareCni, name: string, floor: Ledger): Promise<v
   const result = await floor.time("CNI ADD", cpu, () => cni.add(name));
   await floor.time("CNI DEL", cpu, () => cni.del(name, result));
   await cni.removeNamespace(name);
+}
+
+/** What the process that serves has used when it answers; the one that starts it is left out. */
+async function bareShimStart(id: string, floor: Ledger): Promise<void> {
+  let started: BareShim | undefined;
+  await floor.time(
+    "shim start",
+    () => started?.ownCpuMs() ?? 0,
+    async () => {
+      started = await startBareShim(values.shim, id);
+    },
+  );
+  await started?.[Symbol.asyncDispose]();
 }
 
 interface Beside {
@@ -311,6 +331,7 @@ function report(ledgerOf: (name: string) => Ledger): void {
       shown(peer.meanCpu(name)),
     ];
   });
+  const podCpu = podCpuRow({ floor, berth, peer });
   const head = [
     "p50, ms",
     "floor",
@@ -322,9 +343,9 @@ function report(ledgerOf: (name: string) => Ledger): void {
     "goal, ms",
   ];
   console.log(
-    table([[...head, "left over floor", "CPU: floor", "berth", "containerd-2.4"], ...rows]),
+    table([[...head, "left over floor", "CPU: floor", "berth", "containerd-2.4"], ...rows, podCpu]),
   );
-  const beside = ["CNI ADD", "CNI DEL", "sandbox process"];
+  const beside = ["CNI ADD", "CNI DEL", "sandbox process", "shim start"];
   const more = beside.map((name) => `${name} ${shown(floor.of(name).quantile(0.5))} ms`);
   console.log(`floors by themselves: ${more.join(", ")}`);
 }
@@ -347,4 +368,29 @@ if (bench) {
   await calls(contenders, image, ledgerOf);
   await pods(contenders, image, ledgerOf);
   report(ledgerOf);
+}
+
+/** The processor time of a pod's three calls. */
+function podCpuRow({
+  berth,
+  floor,
+  peer,
+}: Readonly<Record<"berth" | "floor" | "peer", Ledger>>): string[] {
+  const sum = (ledger: Ledger, names: readonly string[]): number =>
+    names.reduce((all, name) => all + ledger.meanCpu(name), 0);
+  const calls = ["RunPodSandbox", "CreateContainer", "StartContainer"];
+  const least = sum(floor, ["CNI ADD", "shim start", "StartContainer"]);
+  const [ours, theirs] = [sum(berth, calls), sum(peer, calls)];
+  const goal = podCpuGoal * theirs;
+  const figures = [
+    least,
+    ours,
+    ours - least,
+    theirs,
+    ours / theirs,
+    podCpuGoal,
+    goal,
+    goal - least,
+  ];
+  return ["pod up, CPU", ...figures.map(shown), "-", "-", "-"];
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { closeSync } from "node:fs";
+import { closeSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { silentLogger } from "../../src/base/logger.ts";
 import { makeFifo, openFifoBoth } from "../../src/base/os/fifo.ts";
@@ -30,8 +30,10 @@ export interface BareContainer {
 
 /** A shim that runs already, and nothing before it: its calls are ttrpc's, its bundles are there before. */
 export interface BareShim extends AsyncDisposable {
-  /** CPU time of the shim and of what it ran, in milliseconds. */
+  /** CPU time of the shim and of what it ran, in milliseconds, by the kernel's ticks. */
   cpuMs(): number;
+  /** Of its own threads that live, to the nanosecond: it has used less than a tick when it serves. */
+  ownCpuMs(): number;
   prepare(container: BareContainer): Promise<BareTask>;
 }
 
@@ -80,9 +82,16 @@ export async function startBareShim(shim: string | undefined, id: string): Promi
       const { childrenCpuMs = 0, cpuMs = 0 } = processInfo(pid) ?? {};
       return cpuMs + childrenCpuMs;
     },
+    ownCpuMs: () =>
+      readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => sum + threadCpuMs(pid, thread), 0),
     prepare: (container) => prepareTask(api, { ...place, shim: binary.path }, container),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+function threadCpuMs(pid: number, thread: string): number {
+  const [nanos] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ");
+  return Number(nanos) / 1e6;
 }
 
 type Api = ServiceClient<"containerd.task.v3.Task">;
